@@ -1,0 +1,331 @@
+//! A batch under way: the rows and log entries of the commands executed so far.
+
+use bytes::Bytes;
+use ganglion_cluster::owner::{Outcome, OutcomeDone};
+use ganglion_event_rules::content::is_storable_key;
+use ganglion_model::{CommandId, MatrixError, Position, UserNid};
+use ganglion_proto::log;
+use ganglion_proto::persister::user_command::Command;
+use ganglion_proto::persister::{
+    CreateFilter, NewDevice, Register, SetAccountData, SetProfileField, UserCommand,
+};
+use ganglion_storage::batch::{
+    AccountDataRow, AccountRow, DeviceRow, FilterRow, JobRow, ProfileRow, RevocationRow, TokenRow,
+    UserRows,
+};
+
+use super::facts::Facts;
+use super::jobs;
+
+/// The kinds of log entries that user shards write (proto/ganglion/log/v1).
+const KIND_ACCOUNT_DATA: u32 = 5;
+/// See [`KIND_ACCOUNT_DATA`].
+const KIND_TOKEN_REVOCATION: u32 = 6;
+/// A whole profile as JSON stays below this (client-server API, "Profiles").
+const MAX_PROFILE_BYTES: usize = 64 * 1024;
+/// What a field takes beyond its name and its value: quotes, colon, comma.
+const FIELD_OVERHEAD: usize = 4;
+
+/// Executes commands one after the other.
+pub(super) struct Draft {
+    facts: Facts,
+    /// The position of the next entry.
+    pub(super) next: Position,
+    now_ms: i64,
+    pub(super) rows: UserRows,
+    pub(super) entries: Vec<log::Entry>,
+}
+
+impl Draft {
+    pub(super) fn new(facts: Facts, next: Position, now_ms: i64) -> Self {
+        Self {
+            facts,
+            next,
+            now_ms,
+            rows: UserRows::default(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Executes a command; one that is refused has changed nothing.
+    pub(super) fn execute(
+        &mut self,
+        id: CommandId,
+        command: &UserCommand,
+    ) -> Result<Outcome, MatrixError> {
+        let user = *self
+            .facts
+            .users
+            .get(&command.user_id)
+            .ok_or_else(|| MatrixError::invalid_param("not a user of this shard"))?;
+        let command = command.command.as_ref().ok_or_else(|| {
+            MatrixError::new(400, "M_UNRECOGNIZED", "a command of a later version")
+        })?;
+        if !matches!(command, Command::Register(_)) {
+            match self.facts.accounts.get(&user) {
+                Some(true) => {}
+                Some(false) => {
+                    let message = "this account is deactivated";
+                    return Err(MatrixError::new(403, "M_USER_DEACTIVATED", message));
+                }
+                None => return Err(MatrixError::forbidden("there is no such account")),
+            }
+        }
+        match command {
+            Command::Register(register) => self.register(user, register),
+            Command::Login(login) => {
+                let device = checked_device(login.device.as_ref())?;
+                self.log_in(user, device);
+                Ok(self.done(String::new()))
+            }
+            Command::Logout(logout) => {
+                self.end_tokens(user, logout.device_id.as_deref(), true);
+                Ok(self.done(String::new()))
+            }
+            Command::SetAccountData(set) => self.set_account_data(user, set),
+            Command::CreateFilter(create) => self.create_filter(user, create),
+            Command::SetProfileField(set) => self.set_profile_field(id, user, set),
+        }
+    }
+
+    fn register(&mut self, user: UserNid, register: &Register) -> Result<Outcome, MatrixError> {
+        if self.facts.accounts.contains_key(&user) {
+            return Err(MatrixError::new(
+                400,
+                "M_USER_IN_USE",
+                "this user name is taken",
+            ));
+        }
+        let kind = i16::try_from(register.kind)
+            .ok()
+            .filter(|kind| (0..=3).contains(kind))
+            .ok_or_else(|| MatrixError::invalid_param("not a kind of account"))?;
+        let device = register
+            .device
+            .as_ref()
+            .map(|d| checked_device(Some(d)))
+            .transpose()?;
+        if let Some(token) = &register.registration_token {
+            let now_ms = self.now_ms;
+            let record = self
+                .facts
+                .registration_tokens
+                .get_mut(token)
+                .filter(|record| record.is_valid(now_ms))
+                .ok_or_else(|| {
+                    MatrixError::new(401, "M_UNAUTHORIZED", "the registration token is not valid")
+                })?;
+            record.completed += 1;
+            self.rows.registration_tokens.push(token.clone());
+        }
+        self.rows.accounts.push(AccountRow {
+            user_nid: user,
+            kind,
+            password_hash: Some(register.password_hash.clone()).filter(|hash| !hash.is_empty()),
+            created_at: self.now_ms,
+        });
+        self.facts.accounts.insert(user, true);
+        if let Some(device) = device {
+            self.log_in(user, device);
+        }
+        Ok(self.done(String::new()))
+    }
+
+    fn log_in(&mut self, user: UserNid, (device, token_hash): (&NewDevice, [u8; 32])) {
+        let key = (user, device.device_id.clone());
+        if self.facts.devices.contains(&key) {
+            self.end_tokens(user, Some(&device.device_id), false);
+        } else {
+            self.rows.devices.push(DeviceRow {
+                user_nid: user,
+                device_id: device.device_id.clone(),
+                display_name: device.display_name.clone(),
+                created_at: self.now_ms,
+            });
+            self.facts.devices.insert(key);
+        }
+        self.rows.tokens.push(TokenRow {
+            token_hash,
+            user_nid: user,
+            device_id: device.device_id.clone(),
+            created_at: self.now_ms,
+        });
+    }
+
+    /// Ends the tokens of one device, or of all. The row ends those from before this batch, so those
+    /// of this batch must not be made at all.
+    fn end_tokens(&mut self, user: UserNid, device: Option<&str>, with_device: bool) {
+        let ends = |owner: UserNid, id: &str| owner == user && device.is_none_or(|d| d == id);
+        self.rows
+            .tokens
+            .retain(|token| !ends(token.user_nid, &token.device_id));
+        if with_device {
+            self.rows
+                .devices
+                .retain(|row| !ends(row.user_nid, &row.device_id));
+            self.facts.devices.retain(|(owner, id)| !ends(*owner, id));
+        }
+        let device_id = device.map(str::to_owned);
+        let entry = log::TokenRevocation {
+            user_nid: user.0,
+            device_id: device_id.clone(),
+        };
+        let pos = self.log(KIND_TOKEN_REVOCATION, &entry);
+        self.rows.revocations.push(RevocationRow {
+            pos,
+            user_nid: user,
+            device_id,
+            with_device,
+        });
+    }
+
+    fn set_account_data(
+        &mut self,
+        user: UserNid,
+        set: &SetAccountData,
+    ) -> Result<Outcome, MatrixError> {
+        if set.r#type.is_empty() || !is_storable_key(&set.r#type) {
+            return Err(MatrixError::invalid_param("not a type of account data"));
+        }
+        let room_nid = match &set.room_id {
+            Some(room) => {
+                let known = self.facts.rooms.get(room).copied();
+                Some(known.ok_or_else(|| MatrixError::not_found("this room is not known"))?)
+            }
+            None => None,
+        };
+        let earlier = self.rows.account_data.iter().position(|row| {
+            row.user_nid == user && row.room_nid == room_nid && row.data_type == set.r#type
+        });
+        if let Some(earlier) = earlier {
+            // Superseded before it was ever read: its position is void.
+            let row = self.rows.account_data.swap_remove(earlier);
+            self.entries.retain(|entry| entry.pos != row.pos);
+        }
+        let entry = log::AccountData {
+            user_nid: user.0,
+            room_nid: room_nid.map_or(0, |room| room.0),
+            r#type: set.r#type.clone(),
+            content: set.content.clone(),
+        };
+        let pos = self.log(KIND_ACCOUNT_DATA, &entry);
+        self.rows.account_data.push(AccountDataRow {
+            user_nid: user,
+            room_nid,
+            data_type: set.r#type.clone(),
+            content: set.content.to_vec(),
+            pos,
+        });
+        Ok(self.done(String::new()))
+    }
+
+    fn create_filter(
+        &mut self,
+        user: UserNid,
+        create: &CreateFilter,
+    ) -> Result<Outcome, MatrixError> {
+        let body = std::str::from_utf8(&create.body)
+            .map_err(|_not_text| MatrixError::bad_json("the filter is not JSON"))?;
+        let hash = CommandId::of(&["filter", body]);
+        let filter_id: String = hash
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.rows.filters.push(FilterRow {
+            user_nid: user,
+            filter_id: filter_id.clone(),
+            body: create.body.to_vec(),
+        });
+        Ok(self.done(filter_id))
+    }
+
+    fn set_profile_field(
+        &mut self,
+        id: CommandId,
+        user: UserNid,
+        set: &SetProfileField,
+    ) -> Result<Outcome, MatrixError> {
+        let profile = self.facts.profiles.entry(user).or_default();
+        let value = set.value.as_ref().map(|value| value.to_vec());
+        if profile.get(&set.field) == value.as_ref() {
+            return Ok(Outcome::Unchanged(self.outcome(String::new())));
+        }
+        if let Some(value) = &value {
+            let others = profile.iter().filter(|(field, _)| **field != set.field);
+            let size: usize = others.map(|(field, value)| field_size(field, value)).sum();
+            if size + field_size(&set.field, value) + FIELD_OVERHEAD > MAX_PROFILE_BYTES {
+                let message = "a profile has less than 64 KiB";
+                return Err(MatrixError::new(400, "M_PROFILE_TOO_LARGE", message));
+            }
+            profile.insert(set.field.clone(), value.clone());
+        } else {
+            profile.remove(&set.field);
+        }
+        self.rows
+            .profiles
+            .retain(|row| row.user_nid != user || row.field != set.field);
+        self.rows.profiles.push(ProfileRow {
+            user_nid: user,
+            field: set.field.clone(),
+            value,
+        });
+        let in_rooms = matches!(set.field.as_str(), "displayname" | "avatar_url");
+        // One job of a batch is enough: it reads the profile that the batch leaves behind.
+        if in_rooms && !self.rows.jobs.iter().any(|job| job.user_nid == user) {
+            self.rows.jobs.push(JobRow {
+                job_id: *id.as_bytes(),
+                user_nid: user,
+                kind: jobs::UPDATE_PROFILE,
+                body: Vec::new(),
+                created_at: self.now_ms,
+            });
+        }
+        Ok(self.done(String::new()))
+    }
+
+    /// Adds a log entry; returns its position.
+    fn log(&mut self, kind: u32, payload: &impl prost::Message) -> Position {
+        let pos = self.next;
+        self.next += 1;
+        self.entries.push(log::Entry {
+            pos,
+            kind,
+            payload: Bytes::from(payload.encode_to_vec()),
+        });
+        pos
+    }
+
+    fn done(&self, value: String) -> Outcome {
+        Outcome::Done(self.outcome(value))
+    }
+
+    fn outcome(&self, value: String) -> OutcomeDone {
+        OutcomeDone {
+            event_id: String::new(),
+            value,
+            position: self.next - 1,
+        }
+    }
+}
+
+fn field_size(field: &str, value: &[u8]) -> usize {
+    field.len() + value.len() + FIELD_OVERHEAD
+}
+
+fn checked_device(device: Option<&NewDevice>) -> Result<(&NewDevice, [u8; 32]), MatrixError> {
+    let device = device.ok_or_else(|| MatrixError::invalid_param("a login needs a device"))?;
+    let display_name = device.display_name.as_deref().unwrap_or_default();
+    if device.device_id.is_empty()
+        || !is_storable_key(&device.device_id)
+        || !is_storable_key(display_name)
+    {
+        let message = "a device id or a device's name is too long or empty";
+        return Err(MatrixError::invalid_param(message));
+    }
+    let hash = device.token_hash.as_ref().try_into();
+    Ok((device, hash.map_err(|_not_32| MatrixError::internal())?))
+}
+
+#[cfg(test)]
+mod tests;

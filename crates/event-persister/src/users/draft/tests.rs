@@ -1,0 +1,259 @@
+use ganglion_model::RoomNid;
+use ganglion_proto::persister::{Login, Logout};
+use ganglion_storage::accounts::RegistrationTokenRecord;
+
+use super::*;
+
+const ALICE: &str = "@alice:hs.example";
+const NEXT: Position = 10;
+
+fn draft(registered: bool) -> Draft {
+    let mut facts = Facts::default();
+    facts.users.insert(ALICE.to_owned(), UserNid(1));
+    if registered {
+        facts.accounts.insert(UserNid(1), true);
+    }
+    Draft::new(facts, NEXT, 1_000)
+}
+
+fn run(draft: &mut Draft, command: Command) -> Result<OutcomeDone, MatrixError> {
+    let command = UserCommand {
+        user_id: ALICE.to_owned(),
+        command: Some(command),
+        ..Default::default()
+    };
+    match draft.execute(CommandId::random(), &command)? {
+        Outcome::Done(done) | Outcome::Unchanged(done) => Ok(done),
+        Outcome::Refused(error) => Err(error),
+    }
+}
+
+fn device(id: &str, token: u8) -> NewDevice {
+    NewDevice {
+        device_id: id.to_owned(),
+        display_name: None,
+        token_hash: vec![token; 32].into(),
+    }
+}
+
+fn login(id: &str, token: u8) -> Command {
+    Command::Login(Login {
+        device: Some(device(id, token)),
+    })
+}
+
+fn logout(id: Option<&str>) -> Command {
+    Command::Logout(Logout {
+        device_id: id.map(str::to_owned),
+    })
+}
+
+fn data(kind: &str, room: Option<&str>, content: &'static str) -> Command {
+    Command::SetAccountData(SetAccountData {
+        room_id: room.map(str::to_owned),
+        r#type: kind.to_owned(),
+        content: content.into(),
+    })
+}
+
+fn profile(field: &str, value: Option<&str>) -> Command {
+    let value = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
+    Command::SetProfileField(SetProfileField {
+        field: field.to_owned(),
+        value,
+    })
+}
+
+fn tokens(draft: &Draft) -> Vec<u8> {
+    draft
+        .rows
+        .tokens
+        .iter()
+        .map(|row| row.token_hash[0])
+        .collect()
+}
+
+#[test]
+fn the_second_registration_of_a_name_is_refused() {
+    let mut draft = draft(false);
+    let register = Register {
+        password_hash: "h".to_owned(),
+        device: Some(device("D", 1)),
+        ..Default::default()
+    };
+    run(&mut draft, Command::Register(register.clone())).unwrap();
+    let error = run(&mut draft, Command::Register(register)).unwrap_err();
+    assert_eq!(
+        (error.status, error.errcode.as_str()),
+        (400, "M_USER_IN_USE")
+    );
+    assert_eq!(draft.rows.accounts.len(), 1);
+    assert_eq!(tokens(&draft), [1]);
+    assert!(draft.entries.is_empty(), "nothing ended, nothing to tell");
+    run(&mut draft, login("D2", 2)).unwrap();
+}
+
+#[test]
+fn a_registration_token_counts_within_the_batch() {
+    let mut draft = draft(false);
+    draft
+        .facts
+        .users
+        .insert("@bob:hs.example".to_owned(), UserNid(2));
+    let record = RegistrationTokenRecord {
+        uses_allowed: Some(1),
+        completed: 0,
+        expires_at: None,
+    };
+    draft
+        .facts
+        .registration_tokens
+        .insert("once".to_owned(), record);
+    let register = Register {
+        registration_token: Some("once".to_owned()),
+        ..Default::default()
+    };
+    run(&mut draft, Command::Register(register.clone())).unwrap();
+    let bob = UserCommand {
+        user_id: "@bob:hs.example".to_owned(),
+        command: Some(Command::Register(register)),
+        ..Default::default()
+    };
+    let error = draft.execute(CommandId::random(), &bob).err().unwrap();
+    assert_eq!(
+        (error.status, error.errcode.as_str()),
+        (401, "M_UNAUTHORIZED")
+    );
+    assert_eq!(draft.rows.registration_tokens, ["once"]);
+}
+
+#[test]
+fn a_token_ends_with_the_next_login_of_its_device() {
+    let mut draft = draft(true);
+    run(&mut draft, login("D", 1)).unwrap();
+    assert!(draft.rows.revocations.is_empty(), "a new device");
+    let done = run(&mut draft, login("D", 2)).unwrap();
+    assert_eq!(tokens(&draft), [2]);
+    assert_eq!(draft.rows.devices.len(), 1);
+    assert_eq!(done.position, NEXT);
+    assert!(!draft.rows.revocations[0].with_device);
+    assert_eq!(draft.entries[0].kind, KIND_TOKEN_REVOCATION);
+}
+
+#[test]
+fn a_logout_undoes_the_logins_before_it_and_not_those_after() {
+    let mut draft = draft(true);
+    draft.facts.devices.insert((UserNid(1), "OLD".to_owned()));
+    run(&mut draft, login("OLD", 1)).unwrap();
+    run(&mut draft, login("NEW", 2)).unwrap();
+    run(&mut draft, logout(None)).unwrap();
+    assert!(draft.rows.tokens.is_empty() && draft.rows.devices.is_empty());
+    run(&mut draft, login("NEW", 3)).unwrap();
+    assert_eq!(tokens(&draft), [3]);
+    assert_eq!(draft.rows.devices.len(), 1);
+    run(&mut draft, logout(Some("OTHER"))).unwrap();
+    assert_eq!(tokens(&draft), [3]);
+}
+
+#[test]
+fn the_last_account_data_of_a_key_stands() {
+    let mut draft = draft(true);
+    draft.facts.rooms.insert("!r".to_owned(), RoomNid(5));
+    run(&mut draft, data("a.b", None, "1")).unwrap();
+    run(&mut draft, data("a.b", Some("!r"), "2")).unwrap();
+    let done = run(&mut draft, data("a.b", None, "3")).unwrap();
+    assert_eq!(done.position, NEXT + 2);
+    let mut rows: Vec<_> = draft
+        .rows
+        .account_data
+        .iter()
+        .map(|r| (r.pos, r.content.clone()))
+        .collect();
+    rows.sort();
+    assert_eq!(rows, [(NEXT + 1, b"2".to_vec()), (NEXT + 2, b"3".to_vec())]);
+    let positions: Vec<_> = draft.entries.iter().map(|entry| entry.pos).collect();
+    assert_eq!(
+        positions,
+        [NEXT + 1, NEXT + 2],
+        "the first position is void"
+    );
+    assert_eq!(
+        run(&mut draft, data("a.b", Some("!x"), "2"))
+            .unwrap_err()
+            .status,
+        404
+    );
+    assert_eq!(
+        run(&mut draft, data("a\0", None, "2")).unwrap_err().status,
+        400
+    );
+}
+
+#[test]
+fn a_filter_has_the_same_id_every_time() {
+    let mut draft = draft(true);
+    let filter = |body: &'static str| Command::CreateFilter(CreateFilter { body: body.into() });
+    let one = run(&mut draft, filter("{}")).unwrap().value;
+    assert_eq!(run(&mut draft, filter("{}")).unwrap().value, one);
+    assert_ne!(
+        run(&mut draft, filter(r#"{"room":{}}"#)).unwrap().value,
+        one
+    );
+    assert!(one.bytes().all(|b| b.is_ascii_hexdigit()));
+}
+
+#[test]
+fn profile_changes_start_one_job() {
+    let mut draft = draft(true);
+    run(&mut draft, profile("m.tz", Some("\"UTC\""))).unwrap();
+    assert!(draft.rows.jobs.is_empty(), "not shown in rooms");
+    run(&mut draft, profile("displayname", Some("\"A\""))).unwrap();
+    run(&mut draft, profile("displayname", Some("\"B\""))).unwrap();
+    run(&mut draft, profile("avatar_url", None)).unwrap();
+    assert_eq!(draft.rows.jobs.len(), 1);
+    let rows: Vec<_> = draft
+        .rows
+        .profiles
+        .iter()
+        .map(|row| row.field.as_str())
+        .collect();
+    assert_eq!(
+        rows,
+        ["m.tz", "displayname"],
+        "an absent field is not removed again"
+    );
+    assert_eq!(
+        draft.rows.profiles[1].value.as_deref(),
+        Some(b"\"B\"".as_slice())
+    );
+}
+
+#[test]
+fn a_profile_stays_below_its_limit() {
+    let mut draft = draft(true);
+    let half = format!("\"{}\"", "x".repeat(40_000));
+    run(&mut draft, profile("a.a", Some(&half))).unwrap();
+    let error = run(&mut draft, profile("a.b", Some(&half))).unwrap_err();
+    assert_eq!(error.errcode, "M_PROFILE_TOO_LARGE");
+    run(&mut draft, profile("a.a", None)).unwrap();
+    run(&mut draft, profile("a.b", Some(&half))).unwrap();
+}
+
+#[test]
+fn who_has_no_active_account_does_nothing() {
+    assert_eq!(
+        run(&mut draft(false), login("D", 1)).unwrap_err().errcode,
+        "M_FORBIDDEN"
+    );
+    let mut gone = draft(true);
+    gone.facts.accounts.insert(UserNid(1), false);
+    assert_eq!(
+        run(&mut gone, login("D", 1)).unwrap_err().errcode,
+        "M_USER_DEACTIVATED"
+    );
+    let stranger = UserCommand {
+        user_id: "@x:other".to_owned(),
+        ..Default::default()
+    };
+    assert!(gone.execute(CommandId::random(), &stranger).is_err());
+}

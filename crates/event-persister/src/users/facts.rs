@@ -1,0 +1,112 @@
+//! What the commands of one batch depend on, as the primary has it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use ganglion_model::{RoomNid, Shard, UserNid};
+use ganglion_proto::persister::UserCommand;
+use ganglion_proto::persister::user_command::Command;
+use ganglion_storage::accounts::{self, RegistrationTokenRecord};
+use ganglion_storage::{Connection, StorageError, intern};
+use ruma::UserId;
+
+use crate::shared::Shared;
+
+/// Facts; while a batch is drafted they are brought up to what it has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The users of the commands that belong to this shard and this server.
+    pub(super) users: HashMap<String, UserNid>,
+    /// Those of them that have an account, and whether it is active.
+    pub(super) accounts: HashMap<UserNid, bool>,
+    /// Those of the devices named by logins that exist.
+    pub(super) devices: HashSet<(UserNid, String)>,
+    pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
+    /// The profiles of users that change theirs.
+    pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
+    /// The rooms named by account data, those that are known.
+    pub(super) rooms: HashMap<String, RoomNid>,
+}
+
+impl Facts {
+    /// Reads them, and gives numbers to users that have none.
+    ///
+    /// # Errors
+    /// If the primary does not answer.
+    pub(super) async fn load(
+        shared: &Shared,
+        shard: Shard,
+        commands: &[&UserCommand],
+    ) -> Result<Self, StorageError> {
+        let primary = shared.db.primary().await?;
+        let ours = |id: &&str| {
+            UserId::parse(*id).is_ok_and(|user| {
+                user.server_name() == shared.server_name && Shard::of_user(&user) == shard
+            })
+        };
+        let ids: BTreeSet<&str> = commands
+            .iter()
+            .map(|command| command.user_id.as_str())
+            .filter(ours)
+            .collect();
+        let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+        let users: HashMap<_, _> = intern::intern_users(&primary, &ids)
+            .await?
+            .into_iter()
+            .collect();
+        let nids: Vec<UserNid> = users.values().copied().collect();
+        let accounts = accounts::active_accounts(&primary, &nids).await?;
+        let mut facts = Self {
+            users,
+            accounts,
+            ..Self::default()
+        };
+        facts.load_named(&primary, commands).await?;
+        Ok(facts)
+    }
+
+    async fn load_named(
+        &mut self,
+        primary: &Connection,
+        commands: &[&UserCommand],
+    ) -> Result<(), StorageError> {
+        let mut devices = Vec::new();
+        let mut tokens = Vec::new();
+        let mut profiles = Vec::new();
+        let mut rooms = BTreeSet::new();
+        for command in commands {
+            let Some(user) = self.users.get(&command.user_id) else {
+                continue;
+            };
+            match &command.command {
+                Some(Command::Register(register)) => tokens.extend(&register.registration_token),
+                Some(Command::Login(login)) => {
+                    devices.extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
+                }
+                Some(Command::SetAccountData(set)) => rooms.extend(&set.room_id),
+                Some(Command::SetProfileField(_)) => profiles.push(*user),
+                _ => {}
+            }
+        }
+        if !devices.is_empty() {
+            self.devices = accounts::existing_devices(primary, &devices)
+                .await?
+                .into_iter()
+                .collect();
+        }
+        if !tokens.is_empty() {
+            let tokens: Vec<String> = tokens.into_iter().cloned().collect();
+            self.registration_tokens = accounts::registration_tokens(primary, &tokens).await?;
+        }
+        if !profiles.is_empty() {
+            for (user, field, value) in accounts::profiles(primary, &profiles).await? {
+                self.profiles.entry(user).or_default().insert(field, value);
+            }
+        }
+        for room in rooms {
+            if let Some(row) = intern::find_room(primary, room).await? {
+                self.rooms.insert(room.clone(), row.room_nid);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! Reading rooms: what is in them, who may see it, and how a client sees it.
+//!
+//! [`Rooms`] is the handle with this process's caches; a [`View`] is one request's moment in the
+//! database, opened only if something has to be read there.
+#![warn(missing_docs)]
+
+pub mod access;
+pub mod client_event;
+mod entry;
+mod event;
+pub mod fields;
+pub mod filter;
+mod page;
+mod room;
+mod state;
+mod view;
+pub mod visibility;
+
+pub use access::{Access, Entered};
+pub use client_event::{Extras, Viewer};
+pub use event::RoomEvent;
+pub use page::{Page, PageRequest};
+pub use room::{RoomInfo, Rooms};
+pub use state::StateAt;
+pub use view::View;

@@ -1,0 +1,374 @@
+//! Accounts, devices, tokens, profiles, filters and jobs: reads for everybody, and the steps of
+//! jobs. All else is written in batches of the user's shard ([`crate::batch::UserRows`]).
+
+use std::collections::HashMap;
+
+use ganglion_model::{RoomNid, Shard, UserNid};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::connection::Connection;
+use crate::error::StorageError;
+
+/// An account and what a login checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The user's number.
+    pub user_nid: UserNid,
+    /// 0 person, 1 administrator, 2 guest, 3 application service.
+    pub kind: i16,
+    /// In the form of the PHC string format; `None` if no password logs in.
+    pub password_hash: Option<String>,
+    /// Deactivated for good.
+    pub deactivated: bool,
+}
+
+/// Whose an access token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// The user's id.
+    pub user_id: String,
+    /// The user's number.
+    pub user_nid: UserNid,
+    /// The device it belongs to.
+    pub device_id: String,
+    /// As [`AccountRecord::kind`].
+    pub kind: i16,
+    /// When it ends by itself.
+    pub expires_at: Option<i64>,
+}
+
+/// What is left of a registration token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationTokenRecord {
+    /// How many accounts may be made with it in all; `None`: no limit.
+    pub uses_allowed: Option<i32>,
+    /// How many were made.
+    pub completed: i32,
+    /// When it ends.
+    pub expires_at: Option<i64>,
+}
+
+impl RegistrationTokenRecord {
+    /// Whether one more account can be made with it.
+    #[must_use]
+    pub fn is_valid(&self, now_ms: i64) -> bool {
+        self.uses_allowed
+            .is_none_or(|allowed| self.completed < allowed)
+            && self.expires_at.is_none_or(|end| now_ms < end)
+    }
+}
+
+/// An act over many rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// The shard of its user.
+    pub shard: Shard,
+    /// Its id, the same for ever.
+    pub job_id: [u8; 16],
+    /// Whose it is.
+    pub user_nid: UserNid,
+    /// The user's id.
+    pub user_id: String,
+    /// What is to be done.
+    pub kind: i16,
+    /// The last room that is finished.
+    pub done: RoomNid,
+    /// When it was ordered.
+    pub created_at: i64,
+}
+
+const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL \
+    FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
+const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
+    WHERE user_nid = ANY($1)";
+const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at \
+    FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
+    JOIN accounts a ON a.user_nid = t.user_nid \
+    WHERE t.token_hash = $1 AND a.deactivated_at IS NULL";
+const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
+    JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
+const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
+    WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
+const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
+    ORDER BY user_nid, field";
+const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
+const REGISTRATION_TOKENS: &str = "SELECT token, uses_allowed, completed, expires_at \
+    FROM registration_tokens WHERE token = ANY($1)";
+const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at \
+    FROM jobs j JOIN users u ON u.user_nid = j.user_nid WHERE j.shard = ANY($1) \
+    ORDER BY j.created_at, j.job_id LIMIT $2";
+const ADVANCE_JOB: &str = "UPDATE jobs SET done = greatest(done, $3) \
+    WHERE shard = $1 AND job_id = $2";
+const END_JOB: &str = "DELETE FROM jobs WHERE shard = $1 AND job_id = $2";
+const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
+    WHERE j.shard = $1 AND j.user_nid = $2 AND j.kind = $3 \
+    AND n.shard = $1 AND n.job_id = $4 \
+    AND (j.created_at, j.job_id) < (n.created_at, n.job_id)";
+
+/// Every statement of this module.
+pub(crate) const STATEMENTS: &[&str] = &[
+    ACCOUNT,
+    ACTIVE,
+    TOKEN,
+    DEVICES,
+    ACCOUNT_DATA,
+    PROFILES,
+    FILTER,
+    REGISTRATION_TOKENS,
+    JOBS,
+    ADVANCE_JOB,
+    END_JOB,
+    END_SUPERSEDED_JOBS,
+];
+
+/// The account of a user id; `None` if there is none.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn account(
+    connection: &Connection,
+    user_id: &str,
+) -> Result<Option<AccountRecord>, StorageError> {
+    let row = connection
+        .query_opt(ACCOUNT, &[(&user_id, Type::TEXT)])
+        .await?;
+    row.map(|row| {
+        Ok(AccountRecord {
+            user_nid: UserNid(row.try_get(0)?),
+            kind: row.try_get(1)?,
+            password_hash: row.try_get(2)?,
+            deactivated: row.try_get(3)?,
+        })
+    })
+    .transpose()
+}
+
+/// Which of the users have an account, and whether it is active.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn active_accounts(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<HashMap<UserNid, bool>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(ACTIVE, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// Whose an access token is, by its hash; `None` if it is not known or its account is deactivated.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn token(
+    connection: &Connection,
+    token_hash: &[u8; 32],
+) -> Result<Option<TokenRecord>, StorageError> {
+    let hash = token_hash.as_slice();
+    let row = connection.query_opt(TOKEN, &[(&hash, Type::BYTEA)]).await?;
+    row.map(|row| {
+        Ok(TokenRecord {
+            user_id: row.try_get(0)?,
+            user_nid: UserNid(row.try_get(1)?),
+            device_id: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            expires_at: row.try_get(4)?,
+        })
+    })
+    .transpose()
+}
+
+/// Those of the devices that exist.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn existing_devices(
+    connection: &Connection,
+    devices: &[(UserNid, String)],
+) -> Result<Vec<(UserNid, String)>, StorageError> {
+    let (users, names): (Vec<i64>, Vec<&str>) = devices
+        .iter()
+        .map(|(user, device)| (user.0, device.as_str()))
+        .unzip();
+    let params = [
+        (&users as _, Type::INT8_ARRAY),
+        (&names as _, Type::TEXT_ARRAY),
+    ];
+    let rows = connection.query(DEVICES, &params).await?;
+    rows.iter()
+        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// One piece of a user's account data; `room` is `None` for global account data.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn account_data(
+    connection: &Connection,
+    shard: Shard,
+    user: UserNid,
+    room: Option<RoomNid>,
+    data_type: &str,
+) -> Result<Option<Vec<u8>>, StorageError> {
+    let room = room.map_or(0, |room| room.0);
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&user.0 as _, Type::INT8),
+        (&room as _, Type::INT8),
+        (&data_type as _, Type::TEXT),
+    ];
+    let row = connection.query_opt(ACCOUNT_DATA, &params).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// The profile fields of users, each a JSON value; in order of user and field.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn profiles(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<(UserNid, String, Vec<u8>)>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(PROFILES, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?)))
+        .collect()
+}
+
+/// A filter's body; `None` if the user has none of that id.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn filter(
+    connection: &Connection,
+    user: UserNid,
+    filter_id: &str,
+) -> Result<Option<Vec<u8>>, StorageError> {
+    let params = [(&user.0 as _, Type::INT8), (&filter_id as _, Type::TEXT)];
+    let row = connection.query_opt(FILTER, &params).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Those of the registration tokens that exist.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn registration_tokens(
+    connection: &Connection,
+    tokens: &[String],
+) -> Result<HashMap<String, RegistrationTokenRecord>, StorageError> {
+    let rows = connection
+        .query(REGISTRATION_TOKENS, &[(&tokens, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let record = RegistrationTokenRecord {
+                uses_allowed: row.try_get(1)?,
+                completed: row.try_get(2)?,
+                expires_at: row.try_get(3)?,
+            };
+            Ok((row.try_get(0)?, record))
+        })
+        .collect()
+}
+
+/// The jobs of some shards, oldest first, at most `limit`.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn jobs(
+    primary: &Connection,
+    shards: &[Shard],
+    limit: i64,
+) -> Result<Vec<JobRecord>, StorageError> {
+    let shards: Vec<i16> = shards.iter().map(|shard| shard.number()).collect();
+    let params = [(&shards as _, Type::INT2_ARRAY), (&limit as _, Type::INT8)];
+    primary
+        .query(JOBS, &params)
+        .await?
+        .iter()
+        .map(decode_job)
+        .collect()
+}
+
+/// Notes that a job is done up to and with room `done`; false if the job is gone.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn advance_job(
+    primary: &Connection,
+    shard: Shard,
+    job_id: &[u8; 16],
+    done: RoomNid,
+) -> Result<bool, StorageError> {
+    let id = job_id.as_slice();
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&id as _, Type::BYTEA),
+        (&done.0 as _, Type::INT8),
+    ];
+    Ok(primary.execute(ADVANCE_JOB, &params).await? > 0)
+}
+
+/// Removes a job that is done.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn end_job(
+    primary: &Connection,
+    shard: Shard,
+    job_id: &[u8; 16],
+) -> Result<(), StorageError> {
+    let id = job_id.as_slice();
+    let params = [(&shard.number() as _, Type::INT2), (&id as _, Type::BYTEA)];
+    primary.execute(END_JOB, &params).await?;
+    Ok(())
+}
+
+/// Removes the user's jobs of the same kind that are older than this one, which does their work.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn end_superseded_jobs(
+    primary: &Connection,
+    job: &JobRecord,
+) -> Result<u64, StorageError> {
+    let id = job.job_id.as_slice();
+    let params = [
+        (&job.shard.number() as _, Type::INT2),
+        (&job.user_nid.0 as _, Type::INT8),
+        (&job.kind as _, Type::INT2),
+        (&id as _, Type::BYTEA),
+    ];
+    primary.execute(END_SUPERSEDED_JOBS, &params).await
+}
+
+fn numbers(users: &[UserNid]) -> Vec<i64> {
+    users.iter().map(|nid| nid.0).collect()
+}
+
+fn decode_job(row: &Row) -> Result<JobRecord, StorageError> {
+    let number: i16 = row.try_get(0)?;
+    let id: &[u8] = row.try_get(1)?;
+    Ok(JobRecord {
+        shard: Shard::new(i64::from(number))
+            .ok_or_else(|| StorageError::inconsistent(format!("jobs.shard {number}")))?,
+        job_id: id
+            .try_into()
+            .map_err(|_not_16| StorageError::inconsistent("jobs.job_id: not 16 bytes"))?,
+        user_nid: UserNid(row.try_get(2)?),
+        user_id: row.try_get(3)?,
+        kind: row.try_get(4)?,
+        done: RoomNid(row.try_get(5)?),
+        created_at: row.try_get(6)?,
+    })
+}

@@ -1,0 +1,355 @@
+//! The rows of user shards.
+
+use ganglion_model::{Position, RoomNid, UserNid};
+use tokio_postgres::types::Type;
+
+use super::Pipeline;
+
+/// A new account; refused if the user has one.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct AccountRow {
+    pub user_nid: UserNid,
+    pub kind: i16,
+    pub password_hash: Option<String>,
+    pub created_at: i64,
+}
+
+/// A device: new, or its name is left as it is.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct DeviceRow {
+    pub user_nid: UserNid,
+    pub device_id: String,
+    pub display_name: Option<String>,
+    pub created_at: i64,
+}
+
+/// A new access token.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct TokenRow {
+    pub token_hash: [u8; 32],
+    pub user_nid: UserNid,
+    pub device_id: String,
+    pub created_at: i64,
+}
+
+/// Ends the tokens of a device, or of all devices, that were made before this batch.
+#[derive(Debug, Clone)]
+pub struct RevocationRow {
+    /// Its position in the user's log.
+    pub pos: Position,
+    /// Whose.
+    pub user_nid: UserNid,
+    /// Which device; `None` for all.
+    pub device_id: Option<String>,
+    /// True to remove the devices as well, as a logout does.
+    pub with_device: bool,
+}
+
+/// Account data, in place of what was there.
+#[derive(Debug, Clone)]
+pub struct AccountDataRow {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// The room; `None` for global.
+    pub room_nid: Option<RoomNid>,
+    /// The type; at most once per user, room and batch.
+    pub data_type: String,
+    /// A JSON object.
+    pub content: Vec<u8>,
+    /// Its position in the user's log.
+    pub pos: Position,
+}
+
+/// A profile field.
+#[derive(Debug, Clone)]
+pub struct ProfileRow {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// Its name; at most once per user and batch.
+    pub field: String,
+    /// A JSON value; `None` removes the field.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A filter; the same id has the same body.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct FilterRow {
+    pub user_nid: UserNid,
+    pub filter_id: String,
+    pub body: Vec<u8>,
+}
+
+/// An act over many rooms, to be done in steps.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct JobRow {
+    pub job_id: [u8; 16],
+    pub user_nid: UserNid,
+    pub kind: i16,
+    pub body: Vec<u8>,
+    pub created_at: i64,
+}
+
+/// All rows of a batch that belong to users.
+#[derive(Debug, Default)]
+pub struct UserRows {
+    /// New accounts.
+    pub accounts: Vec<AccountRow>,
+    /// Registration tokens used once each.
+    pub registration_tokens: Vec<String>,
+    /// Tokens ended; carried out before `devices` and `tokens`.
+    pub revocations: Vec<RevocationRow>,
+    /// Devices.
+    pub devices: Vec<DeviceRow>,
+    /// New tokens.
+    pub tokens: Vec<TokenRow>,
+    /// Account data.
+    pub account_data: Vec<AccountDataRow>,
+    /// Profile fields.
+    pub profiles: Vec<ProfileRow>,
+    /// Filters.
+    pub filters: Vec<FilterRow>,
+    /// New jobs.
+    pub jobs: Vec<JobRow>,
+}
+
+const ADD_ACCOUNTS: &str = "INSERT INTO accounts (user_nid, kind, password_hash, created_at) \
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bigint[])";
+const USE_REGISTRATION_TOKENS: &str = "UPDATE registration_tokens r \
+    SET completed = completed + u.times \
+    FROM (SELECT token, count(*)::int AS times FROM unnest($1::text[]) AS t (token) GROUP BY token) \
+    AS u WHERE r.token = u.token";
+const ADD_REVOCATIONS: &str = "INSERT INTO token_revocations (shard, pos, user_nid, device_id) \
+    SELECT $1, r.* FROM unnest($2::bigint[], $3::bigint[], $4::text[]) AS r";
+const END_TOKENS: &str = "DELETE FROM access_tokens t \
+    USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND (r.device_id IS NULL OR t.device_id = r.device_id)";
+const REMOVE_DEVICES: &str = "DELETE FROM devices d \
+    USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE d.user_nid = r.user_nid AND (r.device_id IS NULL OR d.device_id = r.device_id)";
+const ADD_DEVICES: &str = "INSERT INTO devices (user_nid, device_id, display_name, created_at) \
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) \
+    ON CONFLICT DO NOTHING";
+const ADD_TOKENS: &str = "INSERT INTO access_tokens (token_hash, user_nid, device_id, created_at) \
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::bigint[])";
+const SET_ACCOUNT_DATA: &str = "INSERT INTO account_data (shard, user_nid, room_nid, type, content, \
+    pos) SELECT $1, a.* FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[], \
+    $6::bigint[]) AS a \
+    ON CONFLICT (shard, user_nid, room_nid, type) DO UPDATE SET content = excluded.content, \
+    pos = excluded.pos";
+const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) \
+    ON CONFLICT (user_nid, field) DO UPDATE SET value = excluded.value";
+const CLEAR_PROFILES: &str = "DELETE FROM profiles p \
+    USING unnest($1::bigint[], $2::text[]) AS c (user_nid, field) \
+    WHERE p.user_nid = c.user_nid AND p.field = c.field";
+const ADD_FILTERS: &str = "INSERT INTO filters (user_nid, filter_id, body) \
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) ON CONFLICT DO NOTHING";
+const ADD_JOBS: &str = "INSERT INTO jobs (shard, job_id, user_nid, kind, body, created_at) \
+    SELECT $1, j.* FROM unnest($2::bytea[], $3::bigint[], $4::smallint[], $5::bytea[], \
+    $6::bigint[]) AS j ON CONFLICT DO NOTHING";
+
+/// Every statement of this module.
+pub(super) const STATEMENTS: &[&str] = &[
+    ADD_ACCOUNTS,
+    USE_REGISTRATION_TOKENS,
+    ADD_REVOCATIONS,
+    END_TOKENS,
+    REMOVE_DEVICES,
+    ADD_DEVICES,
+    ADD_TOKENS,
+    SET_ACCOUNT_DATA,
+    SET_PROFILES,
+    CLEAR_PROFILES,
+    ADD_FILTERS,
+    ADD_JOBS,
+];
+
+macro_rules! column {
+    ($rows:expr, $type:expr, $field:expr) => {
+        (
+            Box::new($rows.iter().map($field).collect::<Vec<_>>()),
+            $type,
+        )
+    };
+}
+
+impl UserRows {
+    pub(super) fn add_to(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        self.add_accounts(pipeline);
+        self.add_revocations(pipeline, shard);
+        self.add_devices(pipeline);
+        self.add_data(pipeline, shard);
+    }
+
+    fn add_accounts(&self, pipeline: &mut Pipeline<'_>) {
+        let a = &self.accounts;
+        if !a.is_empty() {
+            pipeline.add(
+                ADD_ACCOUNTS,
+                vec![
+                    column!(a, Type::INT8_ARRAY, |a| a.user_nid.0),
+                    column!(a, Type::INT2_ARRAY, |a| a.kind),
+                    column!(a, Type::TEXT_ARRAY, |a| a.password_hash.clone()),
+                    column!(a, Type::INT8_ARRAY, |a| a.created_at),
+                ],
+            );
+        }
+        if !self.registration_tokens.is_empty() {
+            pipeline.add(
+                USE_REGISTRATION_TOKENS,
+                vec![(Box::new(self.registration_tokens.clone()), Type::TEXT_ARRAY)],
+            );
+        }
+    }
+
+    fn add_revocations(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let r = &self.revocations;
+        if r.is_empty() {
+            return;
+        }
+        pipeline.add(
+            ADD_REVOCATIONS,
+            vec![
+                (Box::new(shard), Type::INT2),
+                column!(r, Type::INT8_ARRAY, |r| r.pos),
+                column!(r, Type::INT8_ARRAY, |r| r.user_nid.0),
+                column!(r, Type::TEXT_ARRAY, |r| r.device_id.clone()),
+            ],
+        );
+        pipeline.add(
+            END_TOKENS,
+            vec![
+                column!(r, Type::INT8_ARRAY, |r| r.user_nid.0),
+                column!(r, Type::TEXT_ARRAY, |r| r.device_id.clone()),
+            ],
+        );
+        let gone: Vec<_> = r.iter().filter(|r| r.with_device).collect();
+        if !gone.is_empty() {
+            pipeline.add(
+                REMOVE_DEVICES,
+                vec![
+                    column!(gone, Type::INT8_ARRAY, |r| r.user_nid.0),
+                    column!(gone, Type::TEXT_ARRAY, |r| r.device_id.clone()),
+                ],
+            );
+        }
+    }
+
+    fn add_devices(&self, pipeline: &mut Pipeline<'_>) {
+        let d = &self.devices;
+        if !d.is_empty() {
+            pipeline.add(
+                ADD_DEVICES,
+                vec![
+                    column!(d, Type::INT8_ARRAY, |d| d.user_nid.0),
+                    column!(d, Type::TEXT_ARRAY, |d| d.device_id.clone()),
+                    column!(d, Type::TEXT_ARRAY, |d| d.display_name.clone()),
+                    column!(d, Type::INT8_ARRAY, |d| d.created_at),
+                ],
+            );
+        }
+        let t = &self.tokens;
+        if !t.is_empty() {
+            pipeline.add(
+                ADD_TOKENS,
+                vec![
+                    column!(t, Type::BYTEA_ARRAY, |t| t.token_hash.to_vec()),
+                    column!(t, Type::INT8_ARRAY, |t| t.user_nid.0),
+                    column!(t, Type::TEXT_ARRAY, |t| t.device_id.clone()),
+                    column!(t, Type::INT8_ARRAY, |t| t.created_at),
+                ],
+            );
+        }
+    }
+
+    fn add_data(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let a = &self.account_data;
+        if !a.is_empty() {
+            pipeline.add(
+                SET_ACCOUNT_DATA,
+                vec![
+                    (Box::new(shard), Type::INT2),
+                    column!(a, Type::INT8_ARRAY, |a| a.user_nid.0),
+                    column!(a, Type::INT8_ARRAY, |a| a.room_nid.map_or(0, |room| room.0)),
+                    column!(a, Type::TEXT_ARRAY, |a| a.data_type.clone()),
+                    column!(a, Type::BYTEA_ARRAY, |a| a.content.clone()),
+                    column!(a, Type::INT8_ARRAY, |a| a.pos),
+                ],
+            );
+        }
+        self.add_profiles(pipeline);
+        let f = &self.filters;
+        if !f.is_empty() {
+            pipeline.add(
+                ADD_FILTERS,
+                vec![
+                    column!(f, Type::INT8_ARRAY, |f| f.user_nid.0),
+                    column!(f, Type::TEXT_ARRAY, |f| f.filter_id.clone()),
+                    column!(f, Type::BYTEA_ARRAY, |f| f.body.clone()),
+                ],
+            );
+        }
+        let j = &self.jobs;
+        if !j.is_empty() {
+            pipeline.add(
+                ADD_JOBS,
+                vec![
+                    (Box::new(shard), Type::INT2),
+                    column!(j, Type::BYTEA_ARRAY, |j| j.job_id.to_vec()),
+                    column!(j, Type::INT8_ARRAY, |j| j.user_nid.0),
+                    column!(j, Type::INT2_ARRAY, |j| j.kind),
+                    column!(j, Type::BYTEA_ARRAY, |j| j.body.clone()),
+                    column!(j, Type::INT8_ARRAY, |j| j.created_at),
+                ],
+            );
+        }
+    }
+
+    fn add_profiles(&self, pipeline: &mut Pipeline<'_>) {
+        let set: Vec<_> = self
+            .profiles
+            .iter()
+            .filter_map(|p| p.value.as_ref().map(|value| (p.user_nid, &p.field, value)))
+            .collect();
+        if !set.is_empty() {
+            pipeline.add(
+                SET_PROFILES,
+                vec![
+                    column!(set, Type::INT8_ARRAY, |(user, _, _)| user.0),
+                    column!(set, Type::TEXT_ARRAY, |(_, field, _)| (*field).clone()),
+                    column!(set, Type::BYTEA_ARRAY, |(_, _, value)| (*value).clone()),
+                ],
+            );
+        }
+        let cleared: Vec<_> = self.profiles.iter().filter(|p| p.value.is_none()).collect();
+        if !cleared.is_empty() {
+            pipeline.add(
+                CLEAR_PROFILES,
+                vec![
+                    column!(cleared, Type::INT8_ARRAY, |p| p.user_nid.0),
+                    column!(cleared, Type::TEXT_ARRAY, |p| p.field.clone()),
+                ],
+            );
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Pools, and the read barrier that keeps reads on replicas fresh (docs/architecture.md, "Reads").
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use ganglion_config::Postgres;
+use ganglion_model::shard::ALL_SHARDS;
+use ganglion_model::{Generation, Position, Shard, Vector};
+use ganglion_telemetry::metrics::Counter;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
+use tokio_postgres::types::{PgLsn, Type};
+use tokio_postgres::{Config as PgConfig, NoTls};
+
+use crate::connection::Connection;
+use crate::error::StorageError;
+
+static READS: Counter = Counter::new(
+    "ganglion_storage_reads_total",
+    "Reads by where they went: replica, primary_behind, primary_only, primary_failed.",
+);
+
+/// The heads of all shard logs: the last position of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// The generation these positions belong to.
+    pub generation: Generation,
+    positions: [Position; ALL_SHARDS as usize],
+}
+
+impl Heads {
+    /// The last position of a shard; 0 if it has none.
+    #[must_use]
+    pub fn get(&self, shard: Shard) -> Position {
+        self.positions.get(shard.index()).copied().unwrap_or(0)
+    }
+
+    /// The heads of the room shards.
+    #[must_use]
+    pub fn rooms(&self) -> Vector {
+        let mut vector = Vector::ZERO;
+        for shard in Shard::rooms() {
+            vector.set(shard, self.get(shard));
+        }
+        vector
+    }
+}
+
+/// What the primary had written when the barrier was raised: a read behind it sees all of that.
+#[derive(Debug, Clone)]
+pub struct Barrier {
+    lsn: PgLsn,
+    /// The heads at that moment.
+    pub heads: Heads,
+}
+
+/// The pools of one process.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    primary: Pool,
+    replicas: Vec<Pool>,
+    next_replica: AtomicUsize,
+    timeout: Duration,
+    replica_wait: Duration,
+    primary_reads: Mutex<Allowance>,
+    barrier_queue: Mutex<Vec<oneshot::Sender<Option<Barrier>>>>,
+    barrier_turn: Mutex<()>,
+}
+
+/// A token bucket: reads that may go to the primary because a replica is behind.
+struct Allowance {
+    left: f64,
+    per_second: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let gained = now.duration_since(self.at).as_secs_f64() * self.per_second;
+        self.left = (self.left + gained).min(self.per_second);
+        self.at = now;
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+const HEADS: &str = "SELECT s.shard, \
+    (SELECT b.last_pos FROM batches b WHERE b.shard = s.shard ORDER BY b.first_pos DESC LIMIT 1), \
+    (SELECT g.generation FROM generations g ORDER BY g.generation DESC LIMIT 1) \
+    FROM shards s";
+const BARRIER_LSN: &str = "SELECT pg_current_wal_flush_lsn()";
+const REPLAYED: &str = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0'::pg_lsn) >= $1";
+
+/// Every statement of this module that has a plan.
+pub(crate) const STATEMENTS: &[&str] = &[HEADS, BARRIER_LSN, REPLAYED];
+
+impl Database {
+    /// Opens pools; no connection is made yet.
+    ///
+    /// `application_name` is how a successor finds and ends the connections of a stopped owner.
+    ///
+    /// # Errors
+    /// A message for the operator if an address or the password file cannot be used.
+    pub fn open(config: &Postgres, application_name: &str) -> Result<Self, String> {
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let password = match &config.password_file {
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|error| format!("postgres.password_file {}: {error}", path.display()))?
+                    .trim()
+                    .to_owned(),
+            ),
+            None => None,
+        };
+        let pool = |address: &str, size: usize| {
+            open_pool(
+                address,
+                size,
+                timeout,
+                application_name,
+                password.as_deref(),
+            )
+        };
+        let replicas = config
+            .replicas
+            .iter()
+            .map(|address| pool(address, config.replica_pool))
+            .collect::<Result<_, _>>()?;
+        let per_second = f64::from(config.primary_reads_per_second);
+        Ok(Self(Arc::new(Inner {
+            primary: pool(&config.primary, config.primary_pool)?,
+            replicas,
+            next_replica: AtomicUsize::new(0),
+            timeout,
+            replica_wait: Duration::from_millis(config.replica_wait_ms),
+            primary_reads: Mutex::new(Allowance {
+                left: per_second,
+                per_second,
+                at: Instant::now(),
+            }),
+            barrier_queue: Mutex::new(Vec::new()),
+            barrier_turn: Mutex::new(()),
+        })))
+    }
+
+    /// A connection to the primary, in no transaction.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is none in time.
+    pub async fn primary(&self) -> Result<Connection, StorageError> {
+        Ok(Connection::new(self.0.primary.get().await?, self.0.timeout))
+    }
+
+    /// Asks the primary how far it has come; one question answers all who wait at that moment.
+    ///
+    /// A request raises it before it reads anything, so that it sees every write that was answered
+    /// before the request came, whichever instance took that write.
+    ///
+    /// # Errors
+    /// `Unavailable` if the primary does not answer.
+    pub async fn barrier(&self) -> Result<Barrier, StorageError> {
+        let (sender, mut answer) = oneshot::channel();
+        self.0.barrier_queue.lock().await.push(sender);
+        // Whoever gets the turn asks for everybody in the queue at that moment, itself included
+        // unless the holder before it did so already.
+        let _turn = self.0.barrier_turn.lock().await;
+        if let Ok(done) = answer.try_recv() {
+            return done.ok_or_else(no_barrier);
+        }
+        let waiting = std::mem::take(&mut *self.0.barrier_queue.lock().await);
+        let barrier = self.ask_barrier().await;
+        for sender in waiting {
+            // A receiver that is gone gave up waiting.
+            drop(sender.send(barrier.as_ref().ok().cloned()));
+        }
+        barrier
+    }
+
+    async fn ask_barrier(&self) -> Result<Barrier, StorageError> {
+        let connection = self.primary().await?;
+        // Heads first: the flush position asked for afterwards is behind all that they count.
+        let (rows, lsn) = futures_util::try_join!(
+            connection.query(HEADS, &[]),
+            connection.query(BARRIER_LSN, &[])
+        )?;
+        let heads = decode_heads(&rows)?;
+        let lsn: PgLsn = lsn
+            .first()
+            .ok_or_else(|| StorageError::inconsistent("pg_current_wal_flush_lsn: no row"))?
+            .try_get(0)?;
+        Ok(Barrier { lsn, heads })
+    }
+
+    /// The heads of all logs as the primary has them now.
+    ///
+    /// # Errors
+    /// `Unavailable` if the primary does not answer.
+    pub async fn heads(&self) -> Result<Heads, StorageError> {
+        decode_heads(&self.primary().await?.query(HEADS, &[]).await?)
+    }
+
+    /// A read-only snapshot at or behind `barrier`: on a replica that has replayed to it, or on the
+    /// primary if none has within `replica_wait_ms`.
+    ///
+    /// # Errors
+    /// `Unavailable` if no server can be reached or the primary's share of such reads is used up.
+    pub async fn read(&self, barrier: &Barrier) -> Result<Snapshot, StorageError> {
+        let count = self.0.replicas.len();
+        if count == 0 {
+            READS.with(&[("to", "primary_only")]).increment(1);
+            return Snapshot::begin(self.primary().await?).await;
+        }
+        let start = self.0.next_replica.fetch_add(1, Ordering::Relaxed);
+        let mut failed = false;
+        for offset in 0..count {
+            let Some(pool) = self.0.replicas.get((start + offset) % count) else {
+                continue;
+            };
+            match self.read_replica(pool, barrier).await {
+                Ok(Some(snapshot)) => {
+                    READS.with(&[("to", "replica")]).increment(1);
+                    return Ok(snapshot);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    failed = true;
+                    tracing::debug!(error = %error, "a replica cannot be read");
+                }
+            }
+        }
+        if !self.0.primary_reads.lock().await.take() {
+            return Err(StorageError::Unavailable(
+                "replicas are behind and the primary's share of reads is used up".to_owned(),
+            ));
+        }
+        let to = if failed {
+            "primary_failed"
+        } else {
+            "primary_behind"
+        };
+        READS.with(&[("to", to)]).increment(1);
+        Snapshot::begin(self.primary().await?).await
+    }
+
+    async fn read_replica(
+        &self,
+        pool: &Pool,
+        barrier: &Barrier,
+    ) -> Result<Option<Snapshot>, StorageError> {
+        let mut connection = Connection::new(pool.get().await?, self.0.timeout);
+        let deadline = Instant::now() + self.0.replica_wait;
+        loop {
+            // The check is the first statement of the transaction that reads: it fixes the
+            // transaction's snapshot, which then holds all that was replayed.
+            let begun = connection.run(BEGIN_READ).await;
+            if let Err(error) = begun {
+                connection.discard();
+                return Err(error);
+            }
+            let row = connection
+                .query_opt(REPLAYED, &[(&barrier.lsn, Type::PG_LSN)])
+                .await;
+            match row.and_then(|row| row.map_or(Ok(false), |row| Ok(row.try_get(0)?))) {
+                Ok(true) => {
+                    return Ok(Some(Snapshot {
+                        connection: Some(connection),
+                    }));
+                }
+                Ok(false) => connection.run("ROLLBACK").await?,
+                Err(error) => {
+                    connection.discard();
+                    return Err(error);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            connection = Connection::new(pool.get().await?, self.0.timeout);
+        }
+    }
+}
+
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A read-only view of the whole database at one moment, on a replica or the primary.
+pub struct Snapshot {
+    connection: Option<Connection>,
+}
+
+impl Snapshot {
+    async fn begin(connection: Connection) -> Result<Self, StorageError> {
+        connection.run(BEGIN_READ).await?;
+        Ok(Self {
+            connection: Some(connection),
+        })
+    }
+
+    /// The heads of all logs in this view: what it shows is exactly what they count.
+    ///
+    /// # Errors
+    /// As [`Connection::query`].
+    pub async fn heads(&self) -> Result<Heads, StorageError> {
+        decode_heads(&self.query(HEADS, &[]).await?)
+    }
+
+    /// Ends the view and gives the connection back. A view that is dropped closes its connection.
+    ///
+    /// # Errors
+    /// As [`Connection::query`].
+    pub async fn end(mut self) -> Result<(), StorageError> {
+        match self.connection.take() {
+            Some(connection) => connection.run("COMMIT").await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::ops::Deref for Snapshot {
+    type Target = Connection;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "it is taken only by end, which consumes the snapshot"
+    )]
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("present until the end")
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.discard();
+        }
+    }
+}
+
+fn no_barrier() -> StorageError {
+    StorageError::Unavailable("the primary did not answer".to_owned())
+}
+
+fn decode_heads(rows: &[tokio_postgres::Row]) -> Result<Heads, StorageError> {
+    let mut heads = Heads {
+        generation: 1,
+        positions: [0; ALL_SHARDS as usize],
+    };
+    for row in rows {
+        let number: i16 = row.try_get(0)?;
+        let position: Option<i64> = row.try_get(1)?;
+        let generation: Option<i32> = row.try_get(2)?;
+        let shard = Shard::new(i64::from(number))
+            .ok_or_else(|| StorageError::inconsistent(format!("shards.shard {number}")))?;
+        if let Some(place) = heads.positions.get_mut(shard.index()) {
+            *place = position.unwrap_or(0);
+        }
+        heads.generation = generation.unwrap_or(1);
+    }
+    Ok(heads)
+}
+
+fn open_pool(
+    address: &str,
+    size: usize,
+    timeout: Duration,
+    application_name: &str,
+    password: Option<&str>,
+) -> Result<Pool, String> {
+    let mut config = PgConfig::from_str(address).map_err(|error| format!("postgres: {error}"))?;
+    config
+        .application_name(application_name)
+        .connect_timeout(timeout);
+    if let Some(password) = password {
+        config.password(password);
+    }
+    let manager = Manager::from_config(
+        config,
+        NoTls,
+        ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        },
+    );
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts {
+            wait: Some(timeout),
+            create: Some(timeout),
+            recycle: Some(timeout),
+        })
+        .build()
+        .map_err(|error| format!("postgres: {error}"))
+}

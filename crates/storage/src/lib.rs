@@ -1,0 +1,51 @@
+//! The only SQL of Ganglion.
+//!
+//! Reads go through [`Database::read`], which finds a replica that is fresh enough; writes of logs
+//! go through [`batch::commit`] under a [`batch::Fence`].
+//!
+//! To add a query: put one function into the module of its table group, taking `&Connection` first;
+//! name every column, type every parameter (`query_typed`: unnamed statements, so that PgBouncer in
+//! transaction mode works), add the statement to the module's `STATEMENTS`, and test it on a real
+//! database.
+#![warn(missing_docs)]
+#![warn(clippy::future_not_send)]
+
+pub mod accounts;
+pub mod batch;
+pub mod connection;
+pub mod database;
+pub mod error;
+pub mod fabric;
+pub mod intern;
+pub mod log;
+pub mod memberships;
+pub mod rooms;
+pub mod state;
+pub mod timeline;
+
+pub use batch::{Batch, BatchError, Fence};
+pub use connection::Connection;
+pub use database::{Barrier, Database, Heads};
+pub use error::StorageError;
+
+/// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
+#[must_use]
+pub fn statements() -> Vec<&'static str> {
+    let tables: [&[&str]; 9] = [
+        accounts::STATEMENTS,
+        database::STATEMENTS,
+        fabric::STATEMENTS,
+        intern::STATEMENTS,
+        log::STATEMENTS,
+        memberships::STATEMENTS,
+        rooms::STATEMENTS,
+        state::STATEMENTS,
+        timeline::STATEMENTS,
+    ];
+    tables
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain(batch::statements())
+        .collect()
+}

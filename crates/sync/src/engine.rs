@@ -1,0 +1,296 @@
+//! Requests: with and without a token, at once or after waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ganglion_cluster::follower::Follower;
+use ganglion_config::Limits;
+use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
+use ganglion_rooms::fields::Fields;
+use ganglion_rooms::visibility::membership_at;
+use ganglion_rooms::{Rooms, View};
+use ganglion_storage::timeline::clamps;
+use ganglion_storage::{Barrier, Database, StorageError};
+use ruma::api::client::filter::FilterDefinition;
+use ruma::{OwnedDeviceId, OwnedUserId};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Pass, answer};
+use crate::lazy::Lazy;
+use crate::metrics::{PARKED, SYNCS};
+use crate::moment::Moment;
+use crate::response::Response;
+use crate::tail::{Interest, Tail};
+use crate::users::{self, RoomList};
+
+/// How long a request waits for this process to see what was committed before it came. Whatever is
+/// not seen by then is read from PostgreSQL.
+const CATCH_UP: Duration = Duration::from_millis(250);
+/// How long an initial sync may wait for its turn.
+const INITIAL_TURN: Duration = Duration::from_secs(20);
+/// The longest a request may wait for something new, whatever it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What the engine works with.
+pub struct SyncParts {
+    /// The database.
+    pub db: Database,
+    /// Filled by `follower`.
+    pub tail: Tail,
+    /// The same handle that `tail` was made with.
+    pub rooms: Rooms,
+    /// Follows all shards.
+    pub follower: Follower,
+    /// The time.
+    pub clock: Clock,
+    /// `initial_syncs` of it.
+    pub limits: Limits,
+    /// Requests that may wait at once.
+    pub max_parked: usize,
+    /// Cancelled when the process is about to end: then nobody waits.
+    pub drain: CancellationToken,
+}
+
+pub(crate) struct Parts {
+    pub(crate) db: Database,
+    pub(crate) tail: Tail,
+    pub(crate) rooms: Rooms,
+    pub(crate) lazy: Lazy,
+    follower: Follower,
+    clock: Clock,
+    initial: Semaphore,
+    parked: Semaphore,
+    max_parked: usize,
+    drain: CancellationToken,
+}
+
+/// Answers `/sync`. A clone is the same handle.
+#[derive(Clone)]
+pub struct SyncEngine(Arc<Parts>);
+
+/// A request to `GET /_matrix/client/v3/sync`.
+pub struct SyncRequest {
+    /// Who asks.
+    pub user_id: OwnedUserId,
+    /// Its number.
+    pub user_nid: UserNid,
+    /// The device that asks.
+    pub device_id: OwnedDeviceId,
+    /// Raised when the request came.
+    pub barrier: Barrier,
+    /// The token, if there is one.
+    pub since: Option<String>,
+    /// How long to wait for something new.
+    pub timeout: Duration,
+    /// Tell the whole state of all rooms.
+    pub full_state: bool,
+    /// Tell the state at the end of the timelines instead of at their start.
+    pub use_state_after: bool,
+    /// What to tell.
+    pub filter: FilterDefinition,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// `since` is not a token of this server.
+    #[error("not a sync token of this server")]
+    BadToken,
+    /// Too many requests wait, or build an initial response.
+    #[error("too many requests to /sync")]
+    Busy,
+    /// A read failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl SyncEngine {
+    /// An engine over its parts.
+    #[must_use]
+    pub fn new(parts: SyncParts) -> Self {
+        let max_parked = parts.max_parked.min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Parts {
+            db: parts.db,
+            tail: parts.tail,
+            rooms: parts.rooms,
+            lazy: Lazy::new(),
+            follower: parts.follower,
+            clock: parts.clock,
+            initial: Semaphore::new(parts.limits.initial_syncs.min(Semaphore::MAX_PERMITS)),
+            parked: Semaphore::new(max_parked),
+            max_parked,
+            drain: parts.drain,
+        }))
+    }
+
+    /// The response's body, a JSON object.
+    ///
+    /// # Errors
+    /// As [`SyncError`] says.
+    pub async fn sync(&self, request: &SyncRequest) -> Result<Vec<u8>, SyncError> {
+        let fields = request.filter.event_fields.as_deref().map(Fields::new);
+        match &request.since {
+            None => self.0.initial(request, fields.as_ref()).await,
+            Some(text) => {
+                let since = SyncToken::decode(text).map_err(|_not_ours| SyncError::BadToken)?;
+                self.0.incremental(request, since, fields.as_ref()).await
+            }
+        }
+    }
+}
+
+impl Parts {
+    async fn initial(
+        &self,
+        request: &SyncRequest,
+        fields: Option<&Fields>,
+    ) -> Result<Vec<u8>, SyncError> {
+        let Ok(Ok(_turn)) = timeout(INITIAL_TURN, self.initial.acquire()).await else {
+            return Err(SyncError::Busy);
+        };
+        SYNCS.with(&[("kind", "initial")]).increment(1);
+        self.lazy.forget(request.user_nid, &request.device_id);
+        let mut view = View::new(&self.db, Some(request.barrier.clone()));
+        let heads = view.snapshot().await?.heads().await?;
+        let moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
+        let list = users::load(&mut view, request.user_nid).await?;
+        let mut pass = self.pass(request, None, moment, (view, fields));
+        let response = answer(&mut pass, &list).await?;
+        pass.view.end().await?;
+        Ok(response.finish(&moment.token()))
+    }
+
+    async fn incremental(
+        &self,
+        request: &SyncRequest,
+        mut since: SyncToken,
+        fields: Option<&Fields>,
+    ) -> Result<Vec<u8>, SyncError> {
+        let wait = request.timeout.min(LONGEST_WAIT);
+        let deadline = Instant::now() + wait;
+        let user_shard = Shard::of_user(&request.user_id);
+        // False: whatever is not there by then is read from PostgreSQL.
+        let _caught_up = self
+            .follower
+            .reached_all(&request.barrier.heads, CATCH_UP)
+            .await;
+        let committed = Moment::of_heads(&request.barrier.heads, user_shard);
+        self.clamp(request, &mut since).await?;
+        loop {
+            let seen = Moment::of_tail(&self.tail, self.follower.generation(), user_shard);
+            let moment = seen.or(&committed);
+            let barrier = committed.covers(&moment).then(|| request.barrier.clone());
+            let mut view = View::new(&self.db, barrier);
+            let list = if seen.covers(&moment) {
+                let users = self.tail.users();
+                let later = || View::new(&self.db, None);
+                users
+                    .get(&mut view, request.user_nid, || self.tail.vector(), later)
+                    .await?
+            } else {
+                Arc::new(users::load(&mut view, request.user_nid).await?)
+            };
+            let mut pass = self.pass(request, Some(&since), moment, (view, fields));
+            let response = answer(&mut pass, &list).await?;
+            pass.view.end().await?;
+            let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
+            if !response.is_empty() || request.full_state || is_over {
+                return Ok(finish(response, &moment));
+            }
+            // Nothing up to the moment is for this client: the next look begins there.
+            since = moment.token();
+            if !self.park(request, &moment, &list, deadline).await? {
+                return Ok(finish(response, &moment));
+            }
+        }
+    }
+
+    fn pass<'a>(
+        &'a self,
+        request: &'a SyncRequest,
+        since: Option<&'a SyncToken>,
+        moment: Moment,
+        (view, fields): (View, Option<&'a Fields>),
+    ) -> Pass<'a> {
+        let now_ms = self.clock.now_ms();
+        Pass {
+            engine: self,
+            request,
+            since,
+            moment,
+            view,
+            fields,
+            now_ms,
+        }
+    }
+
+    /// Positions of an older generation count only as far as its history was kept.
+    async fn clamp(&self, request: &SyncRequest, since: &mut SyncToken) -> Result<(), SyncError> {
+        if since.generation >= request.barrier.heads.generation {
+            return Ok(());
+        }
+        let mut view = View::new(&self.db, Some(request.barrier.clone()));
+        let clamps = clamps(view.snapshot().await?, since.generation).await?;
+        view.end().await?;
+        for (shard, head) in clamps {
+            since.rooms.set(shard, since.rooms.get(shard).min(head));
+            if shard == Shard::of_user(&request.user_id) {
+                since.user = since.user.min(head);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something new; false if there was nothing until the deadline or the end of the
+    /// process.
+    async fn park(
+        &self,
+        request: &SyncRequest,
+        moment: &Moment,
+        list: &RoomList,
+        deadline: Instant,
+    ) -> Result<bool, SyncError> {
+        let Ok(_place) = self.parked.try_acquire() else {
+            return Err(SyncError::Busy);
+        };
+        self.count_parked();
+        let joined = list.values().filter(|room| {
+            let now = moment.rooms.get(room.info.shard);
+            membership_at(&room.changes, now) == Some(Membership::Join)
+        });
+        let interest = Interest {
+            user: request.user_nid,
+            user_shard: Shard::of_user(&request.user_id),
+            rooms: joined
+                .map(|room| (room.info.shard, room.info.nid))
+                .collect(),
+        };
+        let watch = self.tail.watch(interest, &moment.rooms, moment.user);
+        let woken = tokio::select! {
+            () = watch.woken() => true,
+            () = tokio::time::sleep_until(deadline) => false,
+            () = self.drain.cancelled() => false,
+        };
+        self.count_parked();
+        Ok(woken)
+    }
+
+    fn count_parked(&self) {
+        let parked = self
+            .max_parked
+            .saturating_sub(self.parked.available_permits());
+        PARKED.set(f64::from(u32::try_from(parked).unwrap_or(u32::MAX)));
+    }
+}
+
+fn finish(response: Response, moment: &Moment) -> Vec<u8> {
+    let kind = if response.is_empty() {
+        "empty"
+    } else {
+        "incremental"
+    };
+    SYNCS.with(&[("kind", kind)]).increment(1);
+    response.finish(&moment.token())
+}

@@ -1,0 +1,27 @@
+//! `/sync`: what has changed for a user since a token.
+//!
+//! [`Tail`] holds the recent entries of all logs in memory and wakes who waits for them;
+//! [`SyncEngine`] answers requests from it, and from PostgreSQL for what it no longer holds.
+//!
+//! A response fixes the vector of room positions first and never shows anything beyond it: so along
+//! any chain of tokens each event is delivered once, and a repeated token gives the same events.
+#![warn(missing_docs)]
+
+mod account_data;
+mod answer;
+mod engine;
+mod lazy;
+mod metrics;
+mod moment;
+mod plan;
+mod response;
+mod section;
+mod state;
+mod stripped;
+mod summary;
+mod tail;
+mod timeline;
+mod users;
+
+pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};
+pub use tail::Tail;

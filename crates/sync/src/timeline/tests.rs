@@ -1,0 +1,109 @@
+use ganglion_model::{EventNid, HistoryVisibility, Membership, SnapshotNid};
+use serde_json::json;
+
+use super::*;
+
+const USER: UserNid = UserNid(7);
+
+/// A message for tests.
+pub(crate) fn event(pos: Position) -> RoomEvent {
+    RoomEvent {
+        nid: EventNid(pos),
+        event_id: format!("$e{pos}"),
+        pos: Some(pos),
+        origin_server_ts: 0,
+        sender: "@a:x".to_owned(),
+        event_type: if pos % 2 == 0 { "even" } else { "odd" }.to_owned(),
+        state_key: None,
+        slot: None,
+        target: None,
+        membership: None,
+        visibility: HistoryVisibility::Joined,
+        snapshot_before: SnapshotNid(0),
+        snapshot_after: SnapshotNid(0),
+        redacted_by: None,
+        redacts: None,
+        transaction: None,
+        content: bytes::Bytes::from_static(b"{}"),
+    }
+}
+
+/// The timeline of the positions after `after`, for a user who joined at `joined`.
+fn timeline(
+    filter: serde_json::Value,
+    limit: usize,
+    joined: Position,
+) -> (Vec<Position>, Timeline) {
+    let filter: RoomEventFilter = serde_json::from_value(filter).unwrap();
+    let changes = [MembershipRecord {
+        pos: joined,
+        membership: Membership::Join,
+        event_nid: EventNid(0),
+    }];
+    let range = Range { after: 4, up_to: 9 };
+    let mut builder = Builder::new(&filter, USER, &changes, (limit, range));
+    for pos in (5..=9).rev() {
+        if builder.offer(Arc::new(event(pos))).is_break() {
+            break;
+        }
+    }
+    let timeline = builder.finish();
+    (
+        timeline
+            .events
+            .iter()
+            .filter_map(|event| event.pos)
+            .collect(),
+        timeline,
+    )
+}
+
+#[test]
+fn everything_fits() {
+    let (positions, timeline) = timeline(json!({}), 5, 1);
+    assert_eq!(positions, vec![5, 6, 7, 8, 9]);
+    assert!(!timeline.limited && !timeline.skipped);
+    assert_eq!(timeline.start, 4);
+}
+
+#[test]
+fn more_than_the_limit_is_limited() {
+    let (positions, timeline) = timeline(json!({}), 3, 1);
+    assert_eq!(positions, vec![7, 8, 9]);
+    assert!(timeline.limited && timeline.skipped);
+    assert_eq!(timeline.start, 6);
+    let (positions, none) = self::timeline(json!({}), 0, 1);
+    assert!(positions.is_empty() && none.limited);
+    assert_eq!(none.start, 9);
+}
+
+#[test]
+fn what_is_filtered_out_does_not_count_but_is_skipped() {
+    let (positions, timeline) = timeline(json!({"types": ["even"]}), 2, 1);
+    assert_eq!(positions, vec![6, 8]);
+    assert!(!timeline.limited && timeline.skipped);
+    assert_eq!(timeline.start, 5);
+    let (positions, none) = self::timeline(json!({"types": []}), 2, 1);
+    assert!(positions.is_empty() && !none.limited && none.skipped);
+    assert_eq!(none.start, 9);
+}
+
+#[test]
+fn what_was_before_the_join_is_hidden() {
+    let (positions, timeline) = timeline(json!({}), 9, 6);
+    assert_eq!(positions, vec![7, 8, 9]);
+    assert!(!timeline.limited && timeline.skipped);
+}
+
+#[test]
+fn a_long_search_ends() {
+    let filter: RoomEventFilter = serde_json::from_value(json!({"types": []})).unwrap();
+    let range = Range { after: 0, up_to: 1 };
+    let mut builder = Builder::new(&filter, USER, &[], (1, range));
+    let hidden = Arc::new(event(1));
+    let offered = (0..10_000)
+        .take_while(|_| builder.offer(hidden.clone()).is_continue())
+        .count();
+    assert_eq!(offered, MOST_SCANNED - 1);
+    assert!(builder.finish().limited);
+}

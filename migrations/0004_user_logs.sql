@@ -1,0 +1,85 @@
+-- Accounts and the logs of the user shards. All of it is written in batches of the user's shard.
+
+-- kind: 0 person, 1 administrator, 2 guest, 3 application service.
+CREATE TABLE accounts (
+    user_nid bigint PRIMARY KEY REFERENCES users (user_nid),
+    kind smallint NOT NULL,
+    password_hash text,
+    created_at bigint NOT NULL,
+    deactivated_at bigint
+);
+
+CREATE TABLE devices (
+    user_nid bigint NOT NULL,
+    device_id text NOT NULL,
+    display_name text,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (user_nid, device_id)
+);
+
+-- Tokens only as SHA-256.
+CREATE TABLE access_tokens (
+    token_hash bytea PRIMARY KEY,
+    user_nid bigint NOT NULL,
+    device_id text NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint
+);
+CREATE INDEX access_tokens_by_device ON access_tokens (user_nid, device_id);
+
+-- Log entry: these devices' tokens ended (device_id null: all of the user's).
+CREATE TABLE token_revocations (
+    shard smallint NOT NULL,
+    pos bigint NOT NULL,
+    user_nid bigint NOT NULL,
+    device_id text,
+    PRIMARY KEY (shard, pos)
+) PARTITION BY LIST (shard);
+
+-- Log entry: account data. room_nid 0 is the global one. A superseded position is void.
+CREATE TABLE account_data (
+    shard smallint NOT NULL,
+    user_nid bigint NOT NULL,
+    room_nid bigint NOT NULL,
+    type text NOT NULL,
+    content bytea NOT NULL,
+    pos bigint NOT NULL,
+    PRIMARY KEY (shard, user_nid, room_nid, type)
+) PARTITION BY LIST (shard);
+CREATE INDEX account_data_by_pos ON account_data (shard, pos);
+
+CREATE TABLE profiles (
+    user_nid bigint NOT NULL,
+    field text NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (user_nid, field)
+);
+
+CREATE TABLE filters (
+    user_nid bigint NOT NULL,
+    filter_id text NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (user_nid, filter_id)
+);
+
+-- `uses_allowed` null: no limit. `completed` counts accounts made with it.
+CREATE TABLE registration_tokens (
+    token text PRIMARY KEY,
+    uses_allowed integer,
+    completed integer NOT NULL DEFAULT 0,
+    expires_at bigint,
+    CHECK (uses_allowed IS NULL OR completed <= uses_allowed)
+);
+
+-- Acts over many rooms, taken up by the owner of the user's shard and done in idempotent steps:
+-- `done` is the last room_nid that is finished.
+CREATE TABLE jobs (
+    shard smallint NOT NULL,
+    job_id bytea NOT NULL,
+    user_nid bigint NOT NULL,
+    kind smallint NOT NULL,
+    body bytea NOT NULL,
+    done bigint NOT NULL DEFAULT 0,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (shard, job_id)
+);
