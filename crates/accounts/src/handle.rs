@@ -48,10 +48,7 @@ macro_rules! read {
             $query.await
         };
         match first {
-            Ok(found) => {
-                snapshot.end().await.map_err(storage_error)?;
-                found
-            }
+            Ok(found) => found,
             Err(StorageError::Cancelled) => {
                 let primary = $self.0.db.primary().await.map_err(storage_error)?;
                 let $connection = &primary;

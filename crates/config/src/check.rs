@@ -92,7 +92,7 @@ impl Config {
             ));
         }
         for endpoint in &self.redis.endpoints {
-            let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
+            let schemes = ["redis://", "redis+unix://", "unix://"];
             if !schemes.iter().any(|scheme| endpoint.starts_with(scheme)) {
                 found.push(Problem::new(
                     "redis.endpoints",

@@ -36,6 +36,8 @@ pub(crate) struct RoomShard {
     shared: Arc<Shared>,
     shard: Shard,
     rooms: HashMap<OwnedRoomId, Room>,
+    /// The batch has events made elsewhere: those of the batch are remembered, for forks from them.
+    keeps_recent: bool,
     /// Counts batches, to find the rooms that were not used for longest.
     batch: u64,
 }
@@ -54,6 +56,7 @@ impl RoomShard {
             shared,
             shard,
             rooms: HashMap::new(),
+            keeps_recent: false,
             batch: 0,
         }
     }
@@ -144,6 +147,10 @@ impl ShardWriter for RoomShard {
         self.batch += 1;
         self.evict();
         self.preload(commands).await?;
+        let forks = |pending: &&Pending<RoomCommand>| {
+            matches!(pending.command.command, Some(Command::SubmitPdus(_)))
+        };
+        self.keeps_recent = commands.iter().any(forks);
         let mut batch = Part::new(start.next, start.now_ms);
         let mut outcomes = Vec::with_capacity(commands.len());
         for pending in commands {

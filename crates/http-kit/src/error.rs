@@ -22,8 +22,11 @@ impl IntoResponse for ApiError {
             Some(Ok(Value::Object(extra))) => extra,
             _ => Map::new(),
         };
-        body.insert("errcode".to_owned(), Value::String(error.errcode));
-        body.insert("error".to_owned(), Value::String(error.message));
+        // Without a code it is no error but a question (user-interactive authentication).
+        if !error.errcode.is_empty() {
+            body.insert("errcode".to_owned(), Value::String(error.errcode));
+            body.insert("error".to_owned(), Value::String(error.message));
+        }
         if let Some(ms) = error.retry_after_ms {
             body.insert("retry_after_ms".to_owned(), Value::from(ms));
         }

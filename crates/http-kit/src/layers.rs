@@ -87,14 +87,13 @@ async fn bounded(State(limits): State<Limits>, mut request: Request, next: Next)
         return ApiError(MatrixError::limit_exceeded(BUSY_MS)).into_response();
     };
     request.extensions_mut().insert(limits.body);
-    IN_WORK.add(1.0);
+    let _counted = InWork::new();
     let work = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     let outcome = if parks {
         Some(work.await)
     } else {
         tokio::time::timeout(limits.timeout, work).await.ok()
     };
-    IN_WORK.add(-1.0);
     match outcome {
         Some(Ok(response)) => response,
         Some(Err(_panic)) => {
@@ -106,6 +105,22 @@ async fn bounded(State(limits): State<Limits>, mut request: Request, next: Next)
             let error = MatrixError::new(504, "M_UNKNOWN", "the request took too long");
             ApiError(error).into_response()
         }
+    }
+}
+
+/// Counts a request in work, also one whose client goes away.
+struct InWork;
+
+impl InWork {
+    fn new() -> Self {
+        IN_WORK.add(1.0);
+        Self
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        IN_WORK.add(-1.0);
     }
 }
 

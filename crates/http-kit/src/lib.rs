@@ -16,5 +16,5 @@ pub use auth::{Authenticate, bearer_token};
 pub use error::ApiError;
 pub use layers::{Limits, layers};
 pub use routes::Routes;
-pub use ruma_body::{BodyLimit, JsonBytes, Ruma, RumaBody};
+pub use ruma_body::{BodyLimit, JsonBytes, RawRequest, Ruma, RumaBody};
 pub use serve::serve;

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use ganglion_model::MatrixError;
+use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
 use percent_encoding::percent_decode_str;
@@ -34,25 +35,7 @@ impl<S: Send + Sync, T: IncomingRequest + Send + 'static> FromRequest<S> for Rum
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let arguments = path_arguments(&request)?;
-        let (parts, body) = request.into_parts();
-        let limit = parts
-            .extensions
-            .get::<BodyLimit>()
-            .map_or(DEFAULT_LIMIT, |limit| limit.0);
-        let has_body = matches!(parts.method, Method::POST | Method::PUT | Method::DELETE);
-        let mut bytes = if has_body {
-            collect(body, limit).await?
-        } else {
-            Vec::new()
-        };
-        if bytes.is_empty() {
-            // Endpoints whose body is optional are called without one.
-            if has_body {
-                bytes.extend_from_slice(b"{}");
-            }
-        } else {
-            is_json(&bytes)?;
-        }
+        let (parts, bytes) = body_of(request).await?;
         let mut request = http::Request::new(bytes.as_slice());
         *request.method_mut() = parts.method;
         *request.uri_mut() = parts.uri;
@@ -62,6 +45,46 @@ impl<S: Send + Sync, T: IncomingRequest + Send + 'static> FromRequest<S> for Rum
             .map(Self)
             .map_err(|error| refusal(&error))
     }
+}
+
+/// A request whose body the handler reads itself, where ruma's types would not take what the
+/// specification allows, or would not keep it. Refuses what [`Ruma`] refuses before it parses.
+#[derive(Debug)]
+pub struct RawRequest {
+    /// The values of the path's placeholders, decoded, in order.
+    pub arguments: Vec<String>,
+    /// JSON; `{}` where there is no body.
+    pub body: Vec<u8>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let arguments = path_arguments(&request)?;
+        let (_, body) = body_of(request).await?;
+        Ok(Self { arguments, body })
+    }
+}
+
+/// The head and the body, which is JSON or, without one, `{}`; empty for methods without a body.
+async fn body_of(request: Request) -> Result<(Parts, Vec<u8>), ApiError> {
+    let (parts, body) = request.into_parts();
+    let limit = parts
+        .extensions
+        .get::<BodyLimit>()
+        .map_or(DEFAULT_LIMIT, |limit| limit.0);
+    if !matches!(parts.method, Method::POST | Method::PUT | Method::DELETE) {
+        return Ok((parts, Vec::new()));
+    }
+    let mut bytes = collect(body, limit).await?;
+    if bytes.is_empty() {
+        // Endpoints whose body is optional are called without one.
+        bytes.extend_from_slice(b"{}");
+    } else {
+        is_json(&bytes)?;
+    }
+    Ok((parts, bytes))
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {

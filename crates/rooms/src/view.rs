@@ -38,15 +38,4 @@ impl View {
         };
         Ok(self.snapshot.insert(snapshot))
     }
-
-    /// Gives the connection back. Without it, the connection is closed.
-    ///
-    /// # Errors
-    /// If the connection broke.
-    pub async fn end(self) -> Result<(), StorageError> {
-        match self.snapshot {
-            Some(snapshot) => snapshot.end().await,
-            None => Ok(()),
-        }
-    }
 }

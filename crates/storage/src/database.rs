@@ -63,13 +63,42 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     primary: Pool,
-    replicas: Vec<Pool>,
+    replicas: Vec<Replica>,
     next_replica: AtomicUsize,
     timeout: Duration,
     replica_wait: Duration,
     primary_reads: Mutex<Allowance>,
     barrier_queue: Mutex<Vec<oneshot::Sender<Option<Barrier>>>>,
     barrier_turn: Mutex<()>,
+}
+
+/// A replica, and until when it is left alone because it did not answer.
+struct Replica {
+    pool: Pool,
+    rests_until: std::sync::Mutex<Option<Instant>>,
+}
+
+/// How long a replica that failed is left alone, and how long it may take to answer at all beyond
+/// `replica_wait_ms`: one that hangs must not cost every read a timeout.
+const REPLICA_REST: Duration = Duration::from_secs(1);
+const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
+
+impl Replica {
+    fn rests(&self) -> bool {
+        let until = self
+            .rests_until
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self) {
+        let mut until = self
+            .rests_until
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *until = Some(Instant::now() + REPLICA_REST);
+    }
 }
 
 /// A token bucket: reads that may go to the primary because a replica is behind.
@@ -133,8 +162,14 @@ impl Database {
         let replicas = config
             .replicas
             .iter()
-            .map(|address| pool(address, config.replica_pool))
-            .collect::<Result<_, _>>()?;
+            .map(|address| {
+                let pool = pool(address, config.replica_pool)?;
+                Ok(Replica {
+                    pool,
+                    rests_until: std::sync::Mutex::new(None),
+                })
+            })
+            .collect::<Result<_, String>>()?;
         let per_second = f64::from(config.primary_reads_per_second);
         Ok(Self(Arc::new(Inner {
             primary: pool(&config.primary, config.primary_pool)?,
@@ -222,20 +257,27 @@ impl Database {
         let start = self.0.next_replica.fetch_add(1, Ordering::Relaxed);
         let mut failed = false;
         for offset in 0..count {
-            let Some(pool) = self.0.replicas.get((start + offset) % count) else {
+            let Some(replica) = self.0.replicas.get((start + offset) % count) else {
                 continue;
             };
-            match self.read_replica(pool, barrier).await {
-                Ok(Some(snapshot)) => {
+            if replica.rests() {
+                failed = true;
+                continue;
+            }
+            let patience = self.0.replica_wait + REPLICA_PATIENCE;
+            let read = self.read_replica(&replica.pool, barrier);
+            let error = match tokio::time::timeout(patience, read).await {
+                Ok(Ok(Some(snapshot))) => {
                     READS.with(&[("to", "replica")]).increment(1);
                     return Ok(snapshot);
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    failed = true;
-                    tracing::debug!(error = %error, "a replica cannot be read");
-                }
-            }
+                Ok(Ok(None)) => continue,
+                Ok(Err(error)) => error,
+                Err(_elapsed) => StorageError::Unavailable("no answer in time".to_owned()),
+            };
+            failed = true;
+            replica.rest();
+            tracing::debug!(error = %error, "a replica cannot be read");
         }
         if !self.0.primary_reads.lock().await.take() {
             return Err(StorageError::Unavailable(
@@ -256,36 +298,27 @@ impl Database {
         pool: &Pool,
         barrier: &Barrier,
     ) -> Result<Option<Snapshot>, StorageError> {
-        let mut connection = Connection::new(pool.get().await?, self.0.timeout);
         let deadline = Instant::now() + self.0.replica_wait;
         loop {
-            // The check is the first statement of the transaction that reads: it fixes the
-            // transaction's snapshot, which then holds all that was replayed.
-            let begun = connection.run(BEGIN_READ).await;
-            if let Err(error) = begun {
-                connection.discard();
-                return Err(error);
+            let connection = Connection::new(pool.get().await?, self.0.timeout);
+            let snapshot = Snapshot {
+                connection: Some(connection),
+            };
+            // In one round trip, but the check stands before the transaction: within it, the
+            // snapshot would be taken before the check, and what is replayed in between be missed.
+            let params = [(&barrier.lsn as _, Type::PG_LSN)];
+            let (row, ()) = futures_util::try_join!(
+                snapshot.query_opt(REPLAYED, &params),
+                snapshot.run(BEGIN_READ)
+            )?;
+            if row.map_or(Ok(false), |row| row.try_get(0))? {
+                return Ok(Some(snapshot));
             }
-            let row = connection
-                .query_opt(REPLAYED, &[(&barrier.lsn, Type::PG_LSN)])
-                .await;
-            match row.and_then(|row| row.map_or(Ok(false), |row| Ok(row.try_get(0)?))) {
-                Ok(true) => {
-                    return Ok(Some(Snapshot {
-                        connection: Some(connection),
-                    }));
-                }
-                Ok(false) => connection.run("ROLLBACK").await?,
-                Err(error) => {
-                    connection.discard();
-                    return Err(error);
-                }
-            }
+            drop(snapshot);
             if Instant::now() >= deadline {
                 return Ok(None);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
-            connection = Connection::new(pool.get().await?, self.0.timeout);
         }
     }
 }
@@ -299,10 +332,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     async fn begin(connection: Connection) -> Result<Self, StorageError> {
-        connection.run(BEGIN_READ).await?;
-        Ok(Self {
+        // Made first: dropped half way, the connection must not keep a transaction open.
+        let snapshot = Self {
             connection: Some(connection),
-        })
+        };
+        snapshot.run(BEGIN_READ).await?;
+        Ok(snapshot)
     }
 
     /// The heads of all logs in this view: what it shows is exactly what they count.
@@ -312,17 +347,6 @@ impl Snapshot {
     pub async fn heads(&self) -> Result<Heads, StorageError> {
         decode_heads(&self.query(HEADS, &[]).await?)
     }
-
-    /// Ends the view and gives the connection back. A view that is dropped closes its connection.
-    ///
-    /// # Errors
-    /// As [`Connection::query`].
-    pub async fn end(mut self) -> Result<(), StorageError> {
-        match self.connection.take() {
-            Some(connection) => connection.run("COMMIT").await,
-            None => Ok(()),
-        }
-    }
 }
 
 impl std::ops::Deref for Snapshot {
@@ -330,18 +354,28 @@ impl std::ops::Deref for Snapshot {
 
     #[expect(
         clippy::expect_used,
-        reason = "it is taken only by end, which consumes the snapshot"
+        reason = "it is taken only when the snapshot is dropped"
     )]
     fn deref(&self) -> &Connection {
         self.connection.as_ref().expect("present until the end")
     }
 }
 
+/// Nobody waits for the end of a view: its connection goes back to the pool by itself.
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             connection.discard();
-        }
+            return;
+        };
+        runtime.spawn(async move {
+            if connection.run("ROLLBACK").await.is_err() {
+                connection.discard();
+            }
+        });
     }
 }
 

@@ -68,6 +68,8 @@ impl From<tokio_postgres::Error> for StorageError {
             SqlState::DISK_FULL,
             SqlState::QUERY_CANCELED,
             SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            // A former primary that is a standby now has no flush position.
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         ];
         if *code == SqlState::T_R_SERIALIZATION_FAILURE {
             return Self::Cancelled;

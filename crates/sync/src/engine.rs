@@ -22,7 +22,7 @@ use crate::lazy::Lazy;
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::response::Response;
-use crate::tail::{Interest, Tail};
+use crate::tail::{Interest, Tail, Watch};
 use crate::users::{self, RoomList};
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
@@ -30,8 +30,9 @@ use crate::users::{self, RoomList};
 const CATCH_UP: Duration = Duration::from_millis(250);
 /// How long an initial sync may wait for its turn.
 const INITIAL_TURN: Duration = Duration::from_secs(20);
-/// The longest a request may wait for something new, whatever it asks for.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// The longest a request may wait for something new, whatever it asks for: less than the balancer
+/// waits for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// What the engine works with.
 pub struct SyncParts {
@@ -158,7 +159,6 @@ impl Parts {
         let list = users::load(&mut view, request.user_nid).await?;
         let mut pass = self.pass(request, None, moment, (view, fields));
         let response = answer(&mut pass, &list).await?;
-        pass.view.end().await?;
         Ok(response.finish(&moment.token()))
     }
 
@@ -179,6 +179,8 @@ impl Parts {
         let committed = Moment::of_heads(&request.barrier.heads, user_shard);
         self.clamp(request, &mut since).await?;
         loop {
+            // Before anything is looked at: what changes from here on wakes.
+            let watch = self.tail.watch(request.user_nid);
             let seen = Moment::of_tail(&self.tail, self.follower.generation(), user_shard);
             let moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
@@ -194,14 +196,16 @@ impl Parts {
             };
             let mut pass = self.pass(request, Some(&since), moment, (view, fields));
             let response = answer(&mut pass, &list).await?;
-            pass.view.end().await?;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
             if !response.is_empty() || request.full_state || is_over {
                 return Ok(finish(response, &moment));
             }
             // Nothing up to the moment is for this client: the next look begins there.
             since = moment.token();
-            if !self.park(request, &moment, &list, deadline).await? {
+            if !self
+                .park(request, (watch, &moment), &list, deadline)
+                .await?
+            {
                 return Ok(finish(response, &moment));
             }
         }
@@ -233,7 +237,6 @@ impl Parts {
         }
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let clamps = clamps(view.snapshot().await?, since.generation).await?;
-        view.end().await?;
         for (shard, head) in clamps {
             since.rooms.set(shard, since.rooms.get(shard).min(head));
             if shard == Shard::of_user(&request.user_id) {
@@ -248,7 +251,7 @@ impl Parts {
     async fn park(
         &self,
         request: &SyncRequest,
-        moment: &Moment,
+        (mut watch, moment): (Watch, &Moment),
         list: &RoomList,
         deadline: Instant,
     ) -> Result<bool, SyncError> {
@@ -267,7 +270,7 @@ impl Parts {
                 .map(|room| (room.info.shard, room.info.nid))
                 .collect(),
         };
-        let watch = self.tail.watch(interest, &moment.rooms, moment.user);
+        watch.add(&interest, &moment.rooms, moment.user);
         let woken = tokio::select! {
             () = watch.woken() => true,
             () = tokio::time::sleep_until(deadline) => false,

@@ -118,31 +118,28 @@ impl Tail {
         self.ring(shard)?.of_user(user, range)
     }
 
-    /// Waits for an entry of one of `rooms`, of the user's log, or of the user's membership, that is
-    /// newer than what was seen.
-    pub(crate) fn watch(&self, interest: Interest, seen: &Vector, seen_user: Position) -> Watch {
-        let rooms: Vec<RoomNid> = interest.rooms.iter().map(|(_, room)| *room).collect();
-        let (id, notify) = lock(&self.0.waiters).add(interest.user, &rooms);
-        // Registered first, compared then: what comes in between wakes, what came before is seen.
-        let mut newer = self
-            .ring(interest.user_shard)
-            .is_some_and(|ring| ring.last_of_user(interest.user) > Some(seen_user));
-        for (shard, room) in &interest.rooms {
-            newer = newer
-                || self
-                    .ring(*shard)
-                    .is_some_and(|ring| ring.last_of_room(*room) > Some(seen.get(*shard)));
-        }
-        if newer {
-            notify.notify_one();
-        }
+    /// Begins to watch for a user: from now on a change of the user's memberships or of the user's
+    /// log wakes. What else wakes is added by [`Watch::add`].
+    pub(crate) fn watch(&self, user: UserNid) -> Watch {
+        let (id, notify) = lock(&self.0.waiters).add(user);
         Watch {
             tail: self.clone(),
             id,
-            user: interest.user,
-            rooms,
+            user,
+            rooms: Vec::new(),
             notify,
         }
+    }
+
+    /// Whether something of this interest is newer than what was seen.
+    fn has_newer(&self, interest: &Interest, seen: &Vector, seen_user: Position) -> bool {
+        let user = self
+            .ring(interest.user_shard)
+            .is_some_and(|ring| ring.last_of_user(interest.user) > Some(seen_user));
+        user || interest.rooms.iter().any(|(shard, room)| {
+            self.ring(*shard)
+                .is_some_and(|ring| ring.last_of_room(*room) > Some(seen.get(*shard)))
+        })
     }
 
     fn ring(&self, shard: Shard) -> Option<MutexGuard<'_, Ring>> {
@@ -301,6 +298,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// From now on entries of these rooms wake, too; at once if one is newer than what was seen.
+    pub(crate) fn add(&mut self, interest: &Interest, seen: &Vector, seen_user: Position) {
+        let rooms: Vec<RoomNid> = interest.rooms.iter().map(|(_, room)| *room).collect();
+        lock(&self.tail.0.waiters).add_rooms(self.id, &rooms);
+        self.rooms.extend(rooms);
+        // Registered first, compared then: what comes in between wakes, what came before is seen.
+        if self.tail.has_newer(interest, seen, seen_user) {
+            self.notify.notify_one();
+        }
+    }
+
     /// Returns when there is something new.
     pub(crate) async fn woken(&self) {
         self.notify.notified().await;

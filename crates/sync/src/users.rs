@@ -119,9 +119,7 @@ impl Users {
             load(view, user).await?
         } else {
             let mut later = fresh();
-            let loaded = load(&mut later, user).await?;
-            later.end().await?;
-            loaded
+            load(&mut later, user).await?
         };
         let mut state = held.lock();
         let mut list = loaded;

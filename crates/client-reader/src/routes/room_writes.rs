@@ -38,7 +38,11 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::message::send_message_event::v3::Request, _, _>(send::put);
     routes.ruma::<ruma::api::client::redact::redact_event::v3::Request, _, _>(redact::put);
     for version in ["r0", "v3"] {
-        for path in ["state/{event_type}/{state_key}", "state/{event_type}", "state/{event_type}/"] {
+        for path in [
+            "state/{event_type}/{state_key}",
+            "state/{event_type}",
+            "state/{event_type}/",
+        ] {
             let path = format!("/_matrix/client/{version}/rooms/{{room_id}}/{path}");
             routes.at(Method::PUT, &path, state::put);
         }
@@ -61,7 +65,13 @@ async fn set_membership(
         content: canonical(content)?,
         allowed_by_join_rule: false,
     };
-    app.commands.room(room_id, CommandId::random(), Command::SetMembership(command)).await?;
+    app.commands
+        .room(
+            room_id,
+            CommandId::random(),
+            Command::SetMembership(command),
+        )
+        .await?;
     Ok(())
 }
 
@@ -105,5 +115,7 @@ fn must_be_local(app: &AppState, user: &UserId) -> Result<(), MatrixError> {
     if user.server_name() == app.server_name {
         return Ok(());
     }
-    Err(MatrixError::forbidden("this server does not speak to other servers yet"))
+    Err(MatrixError::forbidden(
+        "this server does not speak to other servers yet",
+    ))
 }

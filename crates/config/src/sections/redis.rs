@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// One or more endpoints (`redis://…`, `rediss://…`, `redis+unix:///…`); a shard's stream lives on
+    /// One or more endpoints (`redis://…`, `redis+unix:///…`); a shard's stream lives on
     /// endpoint number `shard % endpoints`.
     pub endpoints: Vec<String>,
     /// Holds the password, the same for all endpoints.

@@ -222,7 +222,12 @@ impl RoomShard {
             .collect();
         remember(room, nid, event.clone(), numbers.slot, before_chain);
         let mut states = vec![after];
-        for known in self.known(room, &others).await? {
+        let known = self.known(room, &others).await?;
+        if known.len() != others.len() {
+            let message = format!("a forward extremity of {} is not there", room.id);
+            return Err(StorageError::inconsistent(message).into());
+        }
+        for known in known {
             let state = self.state_after(&known).await?;
             if !states.contains(&state) {
                 states.push(state);

@@ -127,12 +127,10 @@ impl RoomShard {
         let target = self.redaction_target(room, &event).await?;
         arrival.redacts = target.as_ref().map(|target| target.event_nid);
         let nid = arrival.nid;
-        let slot = self.numbers(&event).await?.slot;
         self.place(room, part, arrival).await?;
         if let Some(target) = target {
             apply_redaction(room, part, &target, nid)?;
         }
-        remember(room, nid, event, slot, before);
         Ok(())
     }
 

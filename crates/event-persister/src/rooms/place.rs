@@ -13,6 +13,7 @@ use ganglion_storage::{StorageError, rooms};
 
 use super::RoomShard;
 use super::part::{KIND_EVENT, Part, Step};
+use super::pdus::remember;
 use super::room::{Extremity, Room, StateEvent};
 use crate::words::StateKey;
 
@@ -99,6 +100,7 @@ impl RoomShard {
         let pos = part.position();
         let snapshot_before = room.chain.head().unwrap_or(EMPTY_SNAPSHOT);
         let visibility = current_visibility(room);
+        let state_before = self.keeps_recent.then(|| room.chain.clone());
         let mut previous = None;
         if let (Some(slot), Some(state_key)) = (numbers.slot, &pdu.state_key) {
             let key: StateKey = (pdu.event_type.clone(), state_key.clone());
@@ -132,6 +134,9 @@ impl RoomShard {
                 event_nid: nid,
                 sender_nid: numbers.sender,
             });
+        }
+        if let Some(state_before) = state_before {
+            remember(room, nid, event.clone(), numbers.slot, state_before);
         }
         let placed = Placed {
             nid,

@@ -21,17 +21,21 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// Registers a request; it stays until [`Waiters::remove`].
-    pub(crate) fn add(&mut self, user: UserNid, rooms: &[RoomNid]) -> (WaiterId, Arc<Notify>) {
+    /// Registers a request by its user; it stays until [`Waiters::remove`].
+    pub(crate) fn add(&mut self, user: UserNid) -> (WaiterId, Arc<Notify>) {
         let id = self.next;
         self.next += 1;
         let notify = Arc::new(Notify::new());
         self.waiting.insert(id, notify.clone());
         self.users.entry(user).or_default().push(id);
+        (id, notify)
+    }
+
+    /// Registers a request for rooms, too.
+    pub(crate) fn add_rooms(&mut self, id: WaiterId, rooms: &[RoomNid]) {
         for room in rooms {
             self.rooms.entry(*room).or_default().push(id);
         }
-        (id, notify)
     }
 
     /// Ends a registration, with the same user and rooms it was made with.

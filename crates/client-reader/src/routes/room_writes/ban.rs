@@ -17,6 +17,14 @@ pub(crate) async fn post(
     Ruma(request): Ruma<Request>,
 ) -> Result<RumaBody<Response>, ApiError> {
     let content = with_reason(CanonicalJsonObject::new(), request.reason);
-    set_membership(&app, &caller, &request.room_id, &request.user_id, Action::Ban, &content).await?;
+    set_membership(
+        &app,
+        &caller,
+        &request.room_id,
+        &request.user_id,
+        Action::Ban,
+        &content,
+    )
+    .await?;
     Ok(RumaBody(Response::new()))
 }

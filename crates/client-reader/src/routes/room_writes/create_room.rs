@@ -54,13 +54,17 @@ pub(crate) async fn post(
         alias: alias.map(|alias| alias.to_string()),
         public: request.visibility == Visibility::Public,
     };
-    app.commands.room(&room_id, CommandId::random(), Command::CreateRoom(command)).await?;
+    app.commands
+        .room(&room_id, CommandId::random(), Command::CreateRoom(command))
+        .await?;
     Ok(RumaBody(Response::new(room_id)))
 }
 
 fn check_size(request: &Request) -> Result<(), MatrixError> {
     if request.invite.len() > MAX_INVITES || request.initial_state.len() > MAX_INITIAL_STATE {
-        return Err(MatrixError::too_large("too many invites or events of initial state"));
+        return Err(MatrixError::too_large(
+            "too many invites or events of initial state",
+        ));
     }
     if !request.invite_3pid.is_empty() {
         return Err(MatrixError::new(
@@ -76,7 +80,9 @@ fn room_version(app: &AppState, request: &Request) -> Result<RoomVersion, Matrix
     let name = request
         .room_version
         .as_ref()
-        .map_or(app.config.rooms.default_version.as_str(), |version| version.as_str());
+        .map_or(app.config.rooms.default_version.as_str(), |version| {
+            version.as_str()
+        });
     RoomVersion::parse(name).ok_or_else(|| {
         MatrixError::new(
             400,
@@ -94,13 +100,14 @@ fn preset(request: &Request) -> RoomPreset {
     })
 }
 
-fn alias(
-    app: &AppState,
-    request: &Request,
-) -> Result<Option<ruma::OwnedRoomAliasId>, MatrixError> {
-    let Some(name) = &request.room_alias_name else { return Ok(None) };
+fn alias(app: &AppState, request: &Request) -> Result<Option<ruma::OwnedRoomAliasId>, MatrixError> {
+    let Some(name) = &request.room_alias_name else {
+        return Ok(None);
+    };
     if name.is_empty() || name.contains([':', '#', '\0']) || name.contains(char::is_whitespace) {
-        return Err(MatrixError::invalid_param("room_alias_name is no local part of an alias"));
+        return Err(MatrixError::invalid_param(
+            "room_alias_name is no local part of an alias",
+        ));
     }
     RoomAliasId::parse(format!("#{name}:{}", app.server_name))
         .map(Some)
@@ -115,19 +122,40 @@ async fn first_events(
     preset: &RoomPreset,
     version: RoomVersion,
 ) -> Result<Vec<StateContent>, MatrixError> {
-    let mut events = vec![("m.room.power_levels", power_levels(caller, request, preset, version)?)];
+    let mut events = vec![(
+        "m.room.power_levels",
+        power_levels(caller, request, preset, version)?,
+    )];
     if let Some(alias) = alias(app, request)? {
         events.push(("m.room.canonical_alias", alias_content(&alias)));
     }
     let given = initial_state(request)?;
     let implied = [
-        ("m.room.name", request.name.as_deref().filter(|n| !n.is_empty()).map(content::name_content)),
-        ("m.room.topic", request.topic.as_deref().filter(|t| !t.is_empty()).map(topic_content)),
+        (
+            "m.room.name",
+            request
+                .name
+                .as_deref()
+                .filter(|n| !n.is_empty())
+                .map(content::name_content),
+        ),
+        (
+            "m.room.topic",
+            request
+                .topic
+                .as_deref()
+                .filter(|t| !t.is_empty())
+                .map(topic_content),
+        ),
     ];
     let is_given = |event_type: &str| {
-        given.iter().any(|event| event.r#type == event_type && event.state_key.is_empty())
+        given
+            .iter()
+            .any(|event| event.r#type == event_type && event.state_key.is_empty())
     };
-    let presets = preset_state(preset).into_iter().filter(|(event_type, _)| !is_given(event_type));
+    let presets = preset_state(preset)
+        .into_iter()
+        .filter(|(event_type, _)| !is_given(event_type));
     events.extend(presets);
     let mut all = Vec::new();
     for (event_type, content) in events {
@@ -135,7 +163,9 @@ async fn first_events(
     }
     let is_implied = |event: &StateContent| {
         event.state_key.is_empty()
-            && implied.iter().any(|(name, content)| *name == event.r#type && content.is_some())
+            && implied
+                .iter()
+                .any(|(name, content)| *name == event.r#type && content.is_some())
     };
     all.extend(given.iter().filter(|event| !is_implied(event)).cloned());
     for (event_type, content) in implied {

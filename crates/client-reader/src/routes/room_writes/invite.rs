@@ -23,7 +23,14 @@ pub(crate) async fn post(
     must_be_local(&app, &invite.user_id)?;
     let profile = profile_content(&app, &caller, &invite.user_id).await?;
     let content = with_reason(profile, invite.reason);
-    set_membership(&app, &caller, &request.room_id, &invite.user_id, Action::Invite, &content)
-        .await?;
+    set_membership(
+        &app,
+        &caller,
+        &request.room_id,
+        &invite.user_id,
+        Action::Invite,
+        &content,
+    )
+    .await?;
     Ok(RumaBody(Response::new()))
 }

@@ -1,6 +1,7 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/join` and `POST /_matrix/client/v3/join/{roomIdOrAlias}`
 
 use axum::extract::State;
+use ganglion_accounts::storage_error;
 use ganglion_http_kit::{ApiError, Ruma, RumaBody};
 use ganglion_model::{CommandId, MatrixError};
 use ganglion_proto::persister::SetMembership;
@@ -21,7 +22,9 @@ pub(crate) async fn by_id(
 ) -> Result<RumaBody<join_room_by_id::v3::Response>, ApiError> {
     refuse_third_party(request.third_party_signed.is_some())?;
     join(&app, &caller, &request.room_id, request.reason).await?;
-    Ok(RumaBody(join_room_by_id::v3::Response::new(request.room_id)))
+    Ok(RumaBody(join_room_by_id::v3::Response::new(
+        request.room_id,
+    )))
 }
 
 /// Joins a room by its id or an alias of this server.
@@ -41,7 +44,9 @@ pub(crate) async fn by_id_or_alias(
             .ok_or_else(|| MatrixError::not_found("no room has this alias"))?,
     };
     join(&app, &caller, &room_id, request.reason).await?;
-    Ok(RumaBody(join_room_by_id_or_alias::v3::Response::new(room_id)))
+    Ok(RumaBody(join_room_by_id_or_alias::v3::Response::new(
+        room_id,
+    )))
 }
 
 async fn join(
@@ -62,14 +67,22 @@ async fn join(
             .await
             .map_err(storage_error)?,
     };
-    app.commands.room(room_id, CommandId::random(), Command::SetMembership(command)).await?;
+    app.commands
+        .room(
+            room_id,
+            CommandId::random(),
+            Command::SetMembership(command),
+        )
+        .await?;
     Ok(())
 }
 
 /// Third-party invites are made by identity servers, which this server has none of.
 fn refuse_third_party(given: bool) -> Result<(), MatrixError> {
     if given {
-        return Err(MatrixError::forbidden("no third-party invite of this room is known"));
+        return Err(MatrixError::forbidden(
+            "no third-party invite of this room is known",
+        ));
     }
     Ok(())
 }

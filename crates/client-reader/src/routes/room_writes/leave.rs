@@ -17,6 +17,14 @@ pub(crate) async fn post(
     Ruma(request): Ruma<Request>,
 ) -> Result<RumaBody<Response>, ApiError> {
     let content = with_reason(CanonicalJsonObject::new(), request.reason);
-    set_membership(&app, &caller, &request.room_id, &caller.user_id, Action::Leave, &content).await?;
+    set_membership(
+        &app,
+        &caller,
+        &request.room_id,
+        &caller.user_id,
+        Action::Leave,
+        &content,
+    )
+    .await?;
     Ok(RumaBody(Response::new()))
 }

@@ -40,7 +40,11 @@ pub(crate) async fn put(
     };
     let done = app
         .commands
-        .room(&request.room_id, CommandId::of(&parts), Command::Redact(command))
+        .room(
+            &request.room_id,
+            CommandId::of(&parts),
+            Command::Redact(command),
+        )
         .await?;
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))

@@ -22,7 +22,9 @@ pub(crate) async fn put(
     let event_type = request.event_type.to_string();
     let txn_id = request.txn_id.to_string();
     if !is_storable_key(&event_type) || !is_storable_key(&txn_id) {
-        return Err(MatrixError::invalid_param("the event type or transaction id is too long").into());
+        return Err(
+            MatrixError::invalid_param("the event type or transaction id is too long").into(),
+        );
     }
     let content = request.body.json().get();
     let parts = [
@@ -45,7 +47,10 @@ pub(crate) async fn put(
             txn_id: Some(txn_id.clone()),
         })
     };
-    let done = app.commands.room(&request.room_id, CommandId::of(&parts), command).await?;
+    let done = app
+        .commands
+        .room(&request.room_id, CommandId::of(&parts), command)
+        .await?;
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))
 }
@@ -54,9 +59,12 @@ pub(crate) async fn put(
 /// (client-server API, "Redactions").
 fn redaction(caller: &Caller, content: &str, txn_id: &str) -> Result<Command, MatrixError> {
     let mut content: CanonicalJsonObject =
-        ganglion_event_rules::content::parse_object(content.as_bytes()).map_err(MatrixError::from)?;
+        ganglion_event_rules::content::parse_object(content.as_bytes())
+            .map_err(MatrixError::from)?;
     let Some(CanonicalJsonValue::String(target)) = content.remove("redacts") else {
-        return Err(MatrixError::bad_json("a redaction names an event in `redacts`"));
+        return Err(MatrixError::bad_json(
+            "a redaction names an event in `redacts`",
+        ));
     };
     Ok(Command::Redact(Redact {
         sender: caller.user_id.to_string(),

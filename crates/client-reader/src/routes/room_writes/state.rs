@@ -1,6 +1,7 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`, also without state key.
 
 use axum::extract::State;
+use ganglion_accounts::storage_error;
 use ganglion_event_rules::content::{is_storable_key, parse_object};
 use ganglion_http_kit::{ApiError, Ruma, RumaBody};
 use ganglion_model::{CommandId, MatrixError};
@@ -23,10 +24,11 @@ pub(crate) async fn put(
     if !is_storable_key(&event_type) || !is_storable_key(&request.state_key) {
         return Err(MatrixError::invalid_param("the event type or state key is too long").into());
     }
-    let content =
-        parse_object(request.body.json().get().as_bytes()).map_err(MatrixError::from)?;
+    let content = parse_object(request.body.json().get().as_bytes()).map_err(MatrixError::from)?;
     match event_type.as_str() {
-        "m.room.canonical_alias" => check_aliases(&app, &caller, &request.room_id, &content).await?,
+        "m.room.canonical_alias" => {
+            check_aliases(&app, &caller, &request.room_id, &content).await?;
+        }
         "m.room.member" => check_member(&app, &request.state_key, &content)?,
         _ => {}
     }
@@ -40,7 +42,11 @@ pub(crate) async fn put(
     };
     let done = app
         .commands
-        .room(&request.room_id, CommandId::random(), Command::SendEvent(command))
+        .room(
+            &request.room_id,
+            CommandId::random(),
+            Command::SendEvent(command),
+        )
         .await?;
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))
@@ -52,7 +58,9 @@ fn check_member(
     content: &CanonicalJsonObject,
 ) -> Result<(), MatrixError> {
     let Ok(user) = ruma::UserId::parse(state_key) else {
-        return Err(MatrixError::bad_json("the state key of a member event is a user id"));
+        return Err(MatrixError::bad_json(
+            "the state key of a member event is a user id",
+        ));
     };
     match content.get("membership") {
         Some(CanonicalJsonValue::String(membership)) if membership == "invite" => {
@@ -90,14 +98,22 @@ async fn check_aliases(
         Some(_) => return Err(MatrixError::bad_json("`alt_aliases` is no list")),
     }
     let mut view = caller.view(app);
-    let known = app.rooms.canonical_aliases(&mut view, room_id).await.map_err(storage_error)?;
+    let known = app
+        .rooms
+        .canonical_aliases(&mut view, room_id)
+        .await
+        .map_err(storage_error)?;
     for alias in aliases {
         let parsed = RoomAliasId::parse(alias)
             .map_err(|_invalid| MatrixError::invalid_param("not a room alias"))?;
         if known.contains(alias) {
             continue;
         }
-        let target = app.rooms.alias(&mut view, &parsed).await.map_err(storage_error)?;
+        let target = app
+            .rooms
+            .alias(&mut view, &parsed)
+            .await
+            .map_err(storage_error)?;
         if target.as_deref() != Some(room_id) {
             let message = format!("{alias} does not lead to this room");
             return Err(MatrixError::new(400, "M_BAD_ALIAS", message));

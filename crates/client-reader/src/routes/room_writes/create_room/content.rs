@@ -37,8 +37,10 @@ pub(super) fn creation_content(
             }
         }
         if !creators.is_empty() {
-            content
-                .insert("additional_creators".to_owned(), CanonicalJsonValue::Array(creators));
+            content.insert(
+                "additional_creators".to_owned(),
+                CanonicalJsonValue::Array(creators),
+            );
         }
     }
     Ok(content)
@@ -51,7 +53,11 @@ pub(super) fn power_levels(
     preset: &RoomPreset,
     version: RoomVersion,
 ) -> Result<CanonicalJsonObject, MatrixError> {
-    let tombstone = if version.privileges_creators() { 150 } else { 100 };
+    let tombstone = if version.privileges_creators() {
+        150
+    } else {
+        100
+    };
     let events = levels([
         ("m.room.avatar", 50),
         ("m.room.canonical_alias", 50),
@@ -96,9 +102,18 @@ pub(super) fn preset_state(preset: &RoomPreset) -> [(&'static str, CanonicalJson
         _ => ("invite", "can_join"),
     };
     [
-        ("m.room.join_rules", object([("join_rule", text(join_rule))])),
-        ("m.room.history_visibility", object([("history_visibility", text("shared"))])),
-        ("m.room.guest_access", object([("guest_access", text(guest_access))])),
+        (
+            "m.room.join_rules",
+            object([("join_rule", text(join_rule))]),
+        ),
+        (
+            "m.room.history_visibility",
+            object([("history_visibility", text("shared"))]),
+        ),
+        (
+            "m.room.guest_access",
+            object([("guest_access", text(guest_access))]),
+        ),
     ]
 }
 
@@ -118,7 +133,9 @@ pub(super) fn initial_state(request: &Request) -> Result<Vec<StateContent>, Matr
         let event: Event<'_> = serde_json::from_str(raw.json().get())
             .map_err(|error| MatrixError::bad_json(format!("initial_state: {error}")))?;
         if !is_storable_key(&event.event_type) || !is_storable_key(&event.state_key) {
-            return Err(MatrixError::bad_json("initial_state: a type or state key is too long"));
+            return Err(MatrixError::bad_json(
+                "initial_state: a type or state key is too long",
+            ));
         }
         let content = ganglion_event_rules::content::parse_object(event.content.get().as_bytes())
             .map_err(MatrixError::from)?;
@@ -139,7 +156,10 @@ pub(super) fn name_content(name: &str) -> CanonicalJsonObject {
 pub(super) fn topic_content(topic: &str) -> CanonicalJsonObject {
     let plain = CanonicalJsonValue::Object(object([("body", text(topic))]));
     let representations = object([("m.text", CanonicalJsonValue::Array(vec![plain]))]);
-    object([("topic", text(topic)), ("m.topic", CanonicalJsonValue::Object(representations))])
+    object([
+        ("topic", text(topic)),
+        ("m.topic", CanonicalJsonValue::Object(representations)),
+    ])
 }
 
 /// The profile part of a user's member event.
@@ -166,7 +186,10 @@ pub(super) async fn invite_content(
 }
 
 fn object<const N: usize>(entries: [(&str, CanonicalJsonValue); N]) -> CanonicalJsonObject {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 fn levels<const N: usize>(entries: [(&str, i64); N]) -> CanonicalJsonObject {

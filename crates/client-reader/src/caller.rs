@@ -1,0 +1,67 @@
+//! Who makes a request, and from when on its reads must see.
+
+use axum::extract::FromRequestParts;
+use ganglion_accounts::{Identity, storage_error};
+use ganglion_http_kit::{ApiError, bearer_token};
+use ganglion_model::{MatrixError, UserNid};
+use ganglion_rooms::{View, Viewer};
+use ganglion_storage::Barrier;
+use http::request::Parts;
+use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+
+use crate::state::AppState;
+
+/// The holder of the request's access token, at the moment the request came.
+pub(crate) struct Caller {
+    pub(crate) user_id: OwnedUserId,
+    pub(crate) user_nid: UserNid,
+    pub(crate) device_id: OwnedDeviceId,
+    /// All that was answered before the request came lies at or below it.
+    pub(crate) barrier: Barrier,
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let token = bearer_token(parts)?;
+        let barrier = app.db.barrier().await.map_err(storage_error)?;
+        let Identity {
+            user_id,
+            user_nid,
+            device_id,
+            kind: _,
+        } = app.accounts.authenticate(&barrier, &token).await?;
+        Ok(Self {
+            user_id,
+            user_nid,
+            device_id,
+            barrier,
+        })
+    }
+}
+
+impl Caller {
+    /// The database as the caller must see it.
+    pub(crate) fn view(&self, app: &AppState) -> View {
+        View::new(&app.db, Some(self.barrier.clone()))
+    }
+
+    /// For writing events.
+    pub(crate) fn viewer(&self, app: &AppState) -> Viewer<'_> {
+        Viewer {
+            user_nid: self.user_nid,
+            user_id: &self.user_id,
+            device_id: Some(&self.device_id),
+            now_ms: app.clock.now_ms(),
+        }
+    }
+
+    /// The path of what belongs to one user names that user.
+    pub(crate) fn must_be(&self, user: &UserId) -> Result<(), MatrixError> {
+        if self.user_id == user {
+            return Ok(());
+        }
+        Err(MatrixError::forbidden("this belongs to another user"))
+    }
+}

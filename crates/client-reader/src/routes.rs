@@ -1,0 +1,30 @@
+//! The endpoints, in groups; each is one file, whose path is its name in the specification.
+
+mod account_data;
+mod filters;
+mod profile;
+mod push_rules;
+mod room_reads;
+mod room_writes;
+mod server;
+mod session;
+mod sync;
+
+use ganglion_http_kit::Routes;
+
+use crate::state::AppState;
+
+/// All routes of this role: the balancer's rules are made from the same table.
+pub(crate) fn all() -> Routes<AppState> {
+    let mut routes = Routes::new();
+    server::routes(&mut routes);
+    session::routes(&mut routes);
+    profile::routes(&mut routes);
+    account_data::routes(&mut routes);
+    filters::routes(&mut routes);
+    push_rules::routes(&mut routes);
+    room_reads::routes(&mut routes);
+    room_writes::routes(&mut routes);
+    sync::routes(&mut routes);
+    routes
+}

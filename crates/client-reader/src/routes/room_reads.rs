@@ -1,0 +1,87 @@
+//! Reading rooms.
+
+mod event;
+mod joined_members;
+mod joined_rooms;
+mod members;
+mod messages;
+mod state;
+mod state_event;
+
+use ganglion_accounts::storage_error;
+use ganglion_http_kit::Routes;
+use ganglion_model::{Generation, MatrixError, PageToken, Position, Shard};
+use ganglion_rooms::{Access, Entered, View};
+use ganglion_storage::timeline;
+use http::Method;
+use ruma::RoomId;
+use ruma::api::client::membership::{
+    get_member_events, joined_members as joined_members_api, joined_rooms as joined_rooms_api,
+};
+use ruma::api::client::message::get_message_events;
+use ruma::api::client::room::get_room_event;
+use ruma::api::client::state::get_state_events;
+
+use crate::caller::Caller;
+use crate::state::AppState;
+
+pub(crate) fn routes(routes: &mut Routes<AppState>) {
+    routes.ruma::<joined_rooms_api::v3::Request, _, _>(joined_rooms::get);
+    routes.ruma::<get_member_events::v3::Request, _, _>(members::get);
+    routes.ruma::<joined_members_api::v3::Request, _, _>(joined_members::get);
+    routes.ruma::<get_state_events::v3::Request, _, _>(state::get);
+    routes.ruma::<get_room_event::v3::Request, _, _>(event::get);
+    routes.ruma::<get_message_events::v3::Request, _, _>(messages::get);
+    // An empty state key may be left out, with or without its slash.
+    for version in ["r0", "v3"] {
+        for path in [
+            "state/{event_type}/{state_key}",
+            "state/{event_type}",
+            "state/{event_type}/",
+        ] {
+            let path = format!("/_matrix/client/{version}/rooms/{{room_id}}/{path}");
+            routes.at(Method::GET, &path, state_event::get);
+        }
+    }
+}
+
+/// A room of which the caller may read something.
+///
+/// # Errors
+/// 403 for a room that is not known here, too: who may not enter learns nothing.
+async fn enter(
+    app: &AppState,
+    caller: &Caller,
+    view: &mut View,
+    room_id: &RoomId,
+) -> Result<Entered, MatrixError> {
+    let entered = app
+        .rooms
+        .enter(view, room_id.as_str(), caller.user_nid)
+        .await;
+    entered
+        .map_err(storage_error)?
+        .filter(|entered| entered.access != Access::None)
+        .ok_or_else(|| MatrixError::forbidden("you are not in this room"))
+}
+
+/// The place that a token of `/sync` or `/messages` means in a room's shard. A token of an earlier
+/// generation counts only as far as that one's history was kept.
+async fn position(
+    view: &mut View,
+    generation: Generation,
+    shard: Shard,
+    token: &str,
+) -> Result<Position, MatrixError> {
+    let token = PageToken::decode(token, shard)
+        .map_err(|error| MatrixError::invalid_param(error.to_string()))?;
+    if token.generation >= generation {
+        return Ok(token.position);
+    }
+    let snapshot = view.snapshot().await.map_err(storage_error)?;
+    let clamps = timeline::clamps(snapshot, token.generation)
+        .await
+        .map_err(storage_error)?;
+    let clamp = clamps.into_iter().find(|(clamped, _)| *clamped == shard);
+    Ok(clamp.map_or(token.position, |(_, end)| token.position.min(end)))
+}

@@ -1,0 +1,60 @@
+//! `GET /_matrix/client/v3/rooms/{roomId}/event/{eventId}`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use ganglion_accounts::storage_error;
+use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
+use ganglion_model::MatrixError;
+use ganglion_rooms::RoomEvent;
+use ganglion_rooms::client_event::Writer;
+use ganglion_rooms::visibility::is_visible;
+use ganglion_storage::timeline;
+use ruma::api::client::room::get_room_event::v3::Request;
+
+use crate::caller::Caller;
+use crate::state::AppState;
+
+/// One event, if the caller may see it.
+pub(crate) async fn get(
+    State(app): State<AppState>,
+    caller: Caller,
+    Ruma(request): Ruma<Request>,
+) -> Result<JsonBytes, ApiError> {
+    // 404 for what one may not see, as the specification wants it here.
+    let none = || MatrixError::not_found("there is no such event, or you may not see it");
+    let mut view = caller.view(&app);
+    let entered = app
+        .rooms
+        .enter(&mut view, request.room_id.as_str(), caller.user_nid)
+        .await
+        .map_err(storage_error)?
+        .ok_or_else(none)?;
+    let room = &entered.room;
+    let snapshot = view.snapshot().await.map_err(storage_error)?;
+    let record = timeline::by_id(snapshot, room.shard, room.nid, request.event_id.as_str())
+        .await
+        .map_err(storage_error)?;
+    let event = record.map(|record| RoomEvent::from_record(record, room.version));
+    let event = event
+        .filter(|event| is_visible(event, caller.user_nid, &entered.changes))
+        .ok_or_else(none)?;
+    let events = [Arc::new(event)];
+    let extras = app
+        .rooms
+        .extras(&mut view, room, &events)
+        .await
+        .map_err(storage_error)?;
+    let writer = Writer {
+        viewer: caller.viewer(&app),
+        room,
+        changes: &entered.changes,
+        extras: &extras,
+        with_room_id: true,
+        fields: None,
+    };
+    let mut body = Vec::with_capacity(512);
+    let [event] = events;
+    writer.write(&mut body, &event);
+    Ok(JsonBytes(body))
+}

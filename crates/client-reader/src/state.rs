@@ -1,0 +1,45 @@
+//! What all handlers of one process share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ganglion_accounts::Accounts;
+use ganglion_accounts::passwords::Passwords;
+use ganglion_cluster::Commands;
+use ganglion_config::Config;
+use ganglion_model::{Clock, ServerSecret};
+use ganglion_rooms::Rooms;
+use ganglion_storage::Database;
+use ganglion_sync::SyncEngine;
+use ruma::OwnedServerName;
+
+/// The parts; a clone is the same.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Arc<Config>,
+    pub(crate) server_name: OwnedServerName,
+    pub(crate) secret: ServerSecret,
+    pub(crate) clock: Clock,
+    pub(crate) db: Database,
+    pub(crate) rooms: Rooms,
+    pub(crate) accounts: Accounts,
+    pub(crate) passwords: Passwords,
+    pub(crate) commands: Commands,
+    pub(crate) sync: SyncEngine,
+}
+
+impl AppState {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
