@@ -1,0 +1,3 @@
+//! The client-server API.
+
+mod conversation;

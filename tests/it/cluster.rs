@@ -1,0 +1,3 @@
+//! What a cluster must stand.
+
+mod rights;
