@@ -6,5 +6,7 @@
 
 mod client;
 mod cluster;
+mod remote;
+mod rooms;
 mod sandbox;
 mod user;

@@ -87,6 +87,7 @@ impl RoomShard {
             envelope,
             redacts: None,
         };
+        self.ensure_state(room, &[key("m.room.create")]).await?;
         if let Err(reason) = check_by_auth_events(room, &arrival.event, &auth_events) {
             tracing::info!(event.id = %id, reason, "an event is rejected by its auth events");
             self.store_aside(
@@ -323,27 +324,27 @@ fn distinct_ids(ids: &[OwnedEventId]) -> BTreeSet<&OwnedEventId> {
 }
 
 /// Checks 4 and those that need no state: the auth events are known, not rejected, and allow it.
+/// Since room version 12 the create event, which must be loaded, is implied by the room id.
 fn check_by_auth_events(room: &Room, event: &Pdu, auth_events: &[Known]) -> Result<(), String> {
-    let find = |id: &ruma::EventId| {
-        auth_events
-            .iter()
-            .find(|known| known.event.event_id == id)
-            .map(|known| known.event.clone())
-    };
-    auth::check_independent(event, room.version, find).map_err(|error| error.to_string())?;
     let create = room
         .state("m.room.create", "")
         .map(|held| held.event.clone());
+    let implied = create
+        .iter()
+        .filter(|_| room.version.room_id_is_create_hash());
+    let find = |id: &ruma::EventId| {
+        let named = auth_events.iter().map(|known| &known.event);
+        let mut known = named.chain(implied.clone());
+        known.find(|known| known.event_id == id).cloned()
+    };
+    auth::check_independent(event, room.version, find).map_err(|error| error.to_string())?;
     auth::check_dependent(event, room.version, |event_type, state_key| {
         let named = auth_events
             .iter()
             .find(|known| known.event.is_state(event_type, state_key));
         match named {
             Some(known) => Some(known.event.clone()),
-            // Since room version 12 the create event is implied by the room id.
-            None if event_type == "m.room.create" => create
-                .clone()
-                .filter(|_| room.version.room_id_is_create_hash()),
+            None if event_type == "m.room.create" => implied.clone().next().cloned(),
             None => None,
         }
     })

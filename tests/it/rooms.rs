@@ -1,0 +1,3 @@
+//! Rooms as graphs of events.
+
+mod forks;
