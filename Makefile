@@ -42,7 +42,8 @@ lint: ## Formatting, clippy
 layers: ## Checks that crates depend downwards only
 	@$(CARGO) test --locked -p ganglion-layers
 
-test: setup ## Builds the roles and runs every test
+test: ## Builds the roles and runs every test
+	@deploy/setup.sh tests
 	@$(CARGO) build --locked $(BINARIES)
 	@GANGLION_BIN_DIR=$(CURDIR)/target/debug $(CARGO) test --workspace --locked
 

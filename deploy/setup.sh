@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes a Debian or Ubuntu machine ready for `make up` and `make test`: installs the stores'
-# programs if they are missing. It starts no service and touches none that runs: Ganglion runs its
-# own in its folder. Run it as root or as a user with sudo; without either it says what is to be done.
+# Makes a Debian or Ubuntu machine ready for `make up`: installs the stores' programs if they are
+# missing; with the argument `tests` also what `make test` needs for its clients. It starts no
+# service and touches none that runs: Ganglion runs its own in its folder. Run it as root or as a
+# user with sudo; without either it says what is to be done.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -34,6 +35,10 @@ need pgbouncer pgbouncer
 need setpriv util-linux
 need cc build-essential
 need curl curl
+if [ "${1:-}" = tests ]; then
+    need npm npm
+    python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3 python3-venv"
+fi
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

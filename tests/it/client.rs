@@ -1,3 +1,11 @@
 //! The client-server API.
 
+mod accounts;
 mod conversation;
+mod membership;
+mod personal;
+mod refusals;
+mod room_state;
+mod sdks;
+mod sync;
+mod timeline;

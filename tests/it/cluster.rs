@@ -1,3 +1,14 @@
 //! What a cluster must stand.
 
+mod kills;
+mod load;
+mod owners;
+mod primary;
+mod redis;
+mod replica;
+mod retries;
 mod rights;
+mod routes;
+mod rpc;
+mod scaling;
+mod stopped_owner;

@@ -117,6 +117,24 @@ impl User {
         request(method, &self.url, &path, Some(&self.token), body).await
     }
 
+    /// The same for who goes on when there is no answer: the body of a 200, else why not.
+    pub(crate) async fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> Result<Value, String> {
+        let path = format!("/_matrix/client/v3{path}");
+        let place = (self.url.as_str(), path.as_str());
+        let reply = try_request(method, place, Some(&self.token), body, patience).await?;
+        if reply.status == 200 {
+            Ok(reply.body)
+        } else {
+            Err(format!("{}: {}", reply.status, reply.body))
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path, None).await
     }
@@ -172,22 +190,40 @@ pub(crate) async fn request(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> Reply {
-    let mut request = http().request(method, format!("{url}{path}"));
+    let patience = Duration::from_secs(60);
+    let reply = try_request(method, (url, path), token, body, patience).await;
+    reply.unwrap()
+}
+
+/// Any request, for who goes on when it finds no way: why there is no answer.
+pub(crate) async fn try_request(
+    method: Method,
+    (url, path): (&str, &str),
+    token: Option<&str>,
+    body: Option<&Value>,
+    patience: Duration,
+) -> Result<Reply, String> {
+    let mut request = http()
+        .request(method, format!("{url}{path}"))
+        .timeout(patience);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
     if let Some(body) = body {
         request = request.json(body);
     }
-    let response = request.send().await.unwrap();
+    let response = request.send().await.map_err(|error| format!("{error:?}"))?;
     let status = response.status().as_u16();
-    let bytes = response.bytes().await.unwrap();
+    let bytes = response
+        .bytes()
+        .await
+        .map_err(|error| format!("{error:?}"))?;
     let body = if bytes.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(&bytes).unwrap()
+        serde_json::from_slice(&bytes).map_err(|error| format!("{status}: {error}"))?
     };
-    Reply { status, body }
+    Ok(Reply { status, body })
 }
 
 /// A part of a path.

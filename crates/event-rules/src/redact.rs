@@ -40,5 +40,13 @@ pub fn may_redact(redacter: &UserId, target_sender: &UserId, power: &Power) -> b
     redacter.server_name() == target_sender.server_name() || power.may_redact_others(redacter)
 }
 
+/// Whether a user of this server may redact an event: one's own, or with the redact level any
+/// (client-server API, "Redactions"). For who is elsewhere that is the other server's business
+/// ([`may_redact`]).
+#[must_use]
+pub fn user_may_redact(user: &UserId, target_sender: &UserId, power: &Power) -> bool {
+    user == target_sender || power.may_redact_others(user)
+}
+
 #[cfg(test)]
 mod tests;

@@ -33,10 +33,14 @@ impl RoomShard {
         self.ensure_state(room, &keys).await?;
         let now = membership(room, &target);
         let action = set.action();
-        let wanted = required(action, now)?;
-        if action == Action::Join && now == Some(Membership::Join) {
+        // Already so, as a repeated request finds it.
+        if matches!(
+            (action, now),
+            (Action::Join, Some(Membership::Join)) | (Action::Leave, Some(Membership::Leave))
+        ) {
             return Ok(unchanged_member(room, &target));
         }
+        let wanted = required(action, now)?;
         content.insert("membership".to_owned(), text(wanted.as_str()));
         if action == Action::Join
             && set.allowed_by_join_rule

@@ -35,7 +35,7 @@ impl RoomShard {
         self.ensure_state(room, &keys).await?;
         let target_event = stored_event(room, &target)?;
         let levels = power_of(room)?;
-        if !redact::may_redact(&sender, &target_event.sender, &levels) {
+        if !redact::user_may_redact(&sender, &target_event.sender, &levels) {
             return Err(MatrixError::forbidden("you may not redact this event").into());
         }
         let intent = Intent {

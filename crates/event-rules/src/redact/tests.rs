@@ -3,7 +3,7 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use super::{may_redact, redact};
+use super::{may_redact, redact, user_may_redact};
 use crate::pdu::Pdu;
 use crate::power::Power;
 use crate::stored::{join, split};
@@ -140,4 +140,10 @@ fn who_may_redact() {
             "{redacter} {target}"
         );
     }
+    // Being of one server is enough for another server's word, not for a user's.
+    let erin = UserId::parse(format!("@erin:{}", bob.server_name())).unwrap();
+    assert!(may_redact(&erin, &bob, &power));
+    assert!(!user_may_redact(&erin, &bob, &power));
+    assert!(user_may_redact(&bob, &bob, &power));
+    assert!(user_may_redact(&carol, &bob, &power));
 }

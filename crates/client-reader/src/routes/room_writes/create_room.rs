@@ -32,7 +32,7 @@ pub(crate) async fn post(
 ) -> Result<RumaBody<Response>, ApiError> {
     check_size(&request)?;
     let version = room_version(&app, &request)?;
-    let preset = preset(&request);
+    let preset = preset(&request)?;
     let alias = alias(&app, &request)?;
     let built = app
         .commands
@@ -93,11 +93,25 @@ fn room_version(app: &AppState, request: &Request) -> Result<RoomVersion, Matrix
 }
 
 /// The named preset, or the one that the visibility implies.
-fn preset(request: &Request) -> RoomPreset {
-    request.preset.clone().unwrap_or(match request.visibility {
+fn preset(request: &Request) -> Result<RoomPreset, MatrixError> {
+    let implied = match request.visibility {
         Visibility::Public => RoomPreset::PublicChat,
-        _ => RoomPreset::PrivateChat,
-    })
+        Visibility::Private => RoomPreset::PrivateChat,
+        _ => {
+            return Err(MatrixError::bad_json(
+                "`visibility` is \"public\" or \"private\"",
+            ));
+        }
+    };
+    match &request.preset {
+        None => Ok(implied),
+        Some(
+            known @ (RoomPreset::PrivateChat
+            | RoomPreset::PublicChat
+            | RoomPreset::TrustedPrivateChat),
+        ) => Ok(known.clone()),
+        Some(_) => Err(MatrixError::bad_json("there is no such preset")),
+    }
 }
 
 fn alias(app: &AppState, request: &Request) -> Result<Option<ruma::OwnedRoomAliasId>, MatrixError> {

@@ -1,0 +1,281 @@
+//! Client-server API, "Client Authentication".
+
+use ganglion_launcher::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::sandbox::{Sandbox, bin_dir, shared};
+use crate::user::{PASSWORD, Reply, User, request};
+
+async fn register(url: &str, body: Value) -> Reply {
+    request(
+        Method::POST,
+        url,
+        "/_matrix/client/v3/register",
+        None,
+        Some(&body),
+    )
+    .await
+}
+
+async fn login(url: &str, body: Value) -> Reply {
+    request(
+        Method::POST,
+        url,
+        "/_matrix/client/v3/login",
+        None,
+        Some(&body),
+    )
+    .await
+}
+
+fn unique(name: &str) -> String {
+    format!("{name}-{:08x}", rand::random::<u32>())
+}
+
+#[tokio::test]
+async fn registration_asks_for_a_stage_first() {
+    let cluster = shared().await;
+    let name = unique("new");
+    let asked = register(
+        cluster.url(),
+        json!({"username": name, "password": PASSWORD}),
+    )
+    .await;
+    assert_eq!(asked.status, 401);
+    assert_eq!(asked.body["flows"], json!([{"stages": ["m.login.dummy"]}]));
+    assert!(asked.body["errcode"].is_null(), "{}", asked.body);
+    // Any instance goes on with the session that another began.
+    let auth = json!({"type": "m.login.dummy", "session": asked.body["session"]});
+    let body = json!({"username": name, "password": PASSWORD, "auth": auth, "device_id": "PHONE"});
+    let done = register(cluster.readers().last().unwrap(), body.clone())
+        .await
+        .ok();
+    assert_eq!(done["user_id"], format!("@{name}:localhost"));
+    assert_eq!(done["device_id"], "PHONE");
+    register(cluster.url(), body)
+        .await
+        .fails(400, "M_USER_IN_USE");
+    let auth = json!({"type": "m.login.dummy", "session": "unknown"});
+    let body = json!({"username": unique("x"), "password": PASSWORD, "auth": auth});
+    let refused = register(cluster.url(), body).await;
+    refused.fails(401, "M_UNAUTHORIZED");
+    assert!(refused.body["session"].is_string());
+}
+
+#[tokio::test]
+async fn registration_refuses() {
+    let cluster = shared().await;
+    let auth = json!({"type": "m.login.dummy"});
+    let with =
+        |name: &str, password: &str| json!({"username": name, "password": password, "auth": auth});
+    let long = "x".repeat(300);
+    for name in ["has space", "ä", "", "with:colon", &long] {
+        register(cluster.url(), with(name, PASSWORD))
+            .await
+            .fails(400, "M_INVALID_USERNAME");
+    }
+    register(cluster.url(), with(&unique("a"), "short"))
+        .await
+        .fails(400, "M_WEAK_PASSWORD");
+    let no_password = json!({"username": unique("a"), "auth": auth});
+    register(cluster.url(), no_password)
+        .await
+        .fails(400, "M_MISSING_PARAM");
+    let path = "/_matrix/client/v3/register?kind=guest";
+    let guest = request(Method::POST, cluster.url(), path, None, Some(&json!({}))).await;
+    guest.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+    let service = json!({"type": "m.login.application_service", "username": unique("a")});
+    register(cluster.url(), service)
+        .await
+        .fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn an_account_without_login_logs_in_later() {
+    let cluster = shared().await;
+    let name = unique("Quiet");
+    let auth = json!({"type": "m.login.dummy"});
+    let body = json!({
+        "username": name, "password": PASSWORD, "auth": auth, "inhibit_login": true,
+    });
+    let made = register(cluster.url(), body).await.ok();
+    assert!(
+        made["access_token"].is_null() && made["device_id"].is_null(),
+        "{made}"
+    );
+    // Capital letters are made small, in the registration as in the login.
+    let user_id = format!("@{}:localhost", name.to_lowercase());
+    assert_eq!(made["user_id"], user_id);
+    let user = User::login(cluster.url(), &name).await;
+    assert_eq!(user.id, user_id);
+    let whoami = user.get("/account/whoami").await.ok();
+    assert_eq!(
+        whoami,
+        json!({"user_id": user.id, "device_id": user.device})
+    );
+}
+
+#[tokio::test]
+async fn login_refuses() {
+    let cluster = shared().await;
+    let user = cluster.user("login").await;
+    let identifier = json!({"type": "m.id.user", "user": user.id});
+    let with = |kind: &str, identifier: &Value, password: &str| json!({"type": kind, "identifier": identifier, "password": password});
+    let password = "m.login.password";
+    for (name, secret) in [
+        (user.id.as_str(), "wrong"),
+        ("nobody-at-all", PASSWORD),
+        ("@a:elsewhere.example", PASSWORD),
+    ] {
+        let identifier = json!({"type": "m.id.user", "user": name});
+        login(cluster.url(), with(password, &identifier, secret))
+            .await
+            .fails(403, "M_FORBIDDEN");
+    }
+    let email = json!({"type": "m.id.thirdparty", "medium": "email", "address": "a@b.c"});
+    login(cluster.url(), with(password, &email, PASSWORD))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    login(
+        cluster.url(),
+        with("m.login.unknown", &identifier, PASSWORD),
+    )
+    .await
+    .fails(400, "M_UNKNOWN");
+    login(cluster.url(), json!({}))
+        .await
+        .fails(400, "M_BAD_JSON");
+    login(cluster.url(), json!({"type": password}))
+        .await
+        .fails(400, "M_BAD_JSON");
+    let flows = request(
+        Method::GET,
+        cluster.url(),
+        "/_matrix/client/v3/login",
+        None,
+        None,
+    )
+    .await;
+    assert_eq!(flows.ok()["flows"][0]["type"], password);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_token_at_once_everywhere() {
+    let cluster = shared().await;
+    let first = cluster.user("logout").await;
+    let second = User::login(cluster.url(), &first.id).await;
+    let third = User::login(cluster.url(), &first.id).await;
+    for reader in cluster.readers() {
+        second.at(&reader).get("/account/whoami").await.ok();
+    }
+    second.post("/logout", json!({})).await.ok();
+    for reader in cluster.readers() {
+        let refused = second.at(&reader).get("/account/whoami").await;
+        refused.fails(401, "M_UNKNOWN_TOKEN");
+        assert_eq!(refused.body["soft_logout"], false);
+        third.at(&reader).get("/account/whoami").await.ok();
+    }
+    first.post("/logout/all", json!({})).await.ok();
+    for user in [&first, &third] {
+        for reader in cluster.readers() {
+            user.at(&reader)
+                .get("/account/whoami")
+                .await
+                .fails(401, "M_UNKNOWN_TOKEN");
+        }
+    }
+    User::login(cluster.url(), &first.id)
+        .await
+        .get("/account/whoami")
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn a_login_with_a_known_device_ends_its_earlier_token() {
+    let cluster = shared().await;
+    let user = cluster.user("device").await;
+    let body = json!({
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": user.id},
+        "password": PASSWORD,
+        "device_id": user.device,
+    });
+    let again = login(cluster.url(), body).await.ok();
+    assert_eq!(again["device_id"], user.device);
+    user.get("/account/whoami")
+        .await
+        .fails(401, "M_UNKNOWN_TOKEN");
+    let token = again["access_token"].as_str().unwrap().to_owned();
+    User { token, ..user }.get("/account/whoami").await.ok();
+}
+
+#[tokio::test]
+async fn registration_by_token_and_none_at_all() {
+    let sandbox = Sandbox::start_with("registration", |options| {
+        options.registration = "token".to_owned();
+        options.counts.insert(Role::EventPersister, 1);
+    })
+    .await;
+    let made = std::process::Command::new(bin_dir().join("ganglion"))
+        .args([
+            "registration-tokens",
+            "create",
+            "--uses",
+            "1",
+            "--token",
+            "let-me-in",
+        ])
+        .arg("--config")
+        .arg(
+            sandbox
+                .cluster
+                .config_of(Role::ClientReader)
+                .with_file_name("ganglion.toml"),
+        )
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let url = sandbox.url();
+    let with = |name: &str, token: &str| {
+        let auth = json!({"type": "m.login.registration_token", "token": token});
+        json!({"username": name, "password": PASSWORD, "auth": auth})
+    };
+    let asked = register(&url, json!({})).await;
+    assert_eq!(
+        asked.body["flows"],
+        json!([{"stages": ["m.login.registration_token"]}])
+    );
+    let dummy = json!({"username": "a", "password": PASSWORD, "auth": {"type": "m.login.dummy"}});
+    register(&url, dummy).await.fails(401, "M_UNAUTHORIZED");
+    register(&url, with("a", "no-such-token"))
+        .await
+        .fails(401, "M_UNAUTHORIZED");
+    // One use: of two who come at the same moment one gets in.
+    let (first, second) = tokio::join!(
+        register(&url, with("a", "let-me-in")),
+        register(&url, with("b", "let-me-in"))
+    );
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401], "{} {}", first.body, second.body);
+    register(&url, with("c", "let-me-in"))
+        .await
+        .fails(401, "M_UNAUTHORIZED");
+    sandbox.end().await;
+
+    let sandbox = Sandbox::start_with("no-registration", |options| {
+        options.registration = "disabled".to_owned();
+        options.counts.insert(Role::EventPersister, 1);
+    })
+    .await;
+    register(&sandbox.url(), json!({}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    sandbox.end().await;
+}

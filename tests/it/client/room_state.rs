@@ -1,0 +1,233 @@
+//! Client-server API, "Creation" of rooms, and state events.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::shared;
+use crate::user::{User, enc};
+
+async fn state(user: &User, room: &str, kind: &str) -> Value {
+    user.get(&format!("/rooms/{}/state/{kind}", enc(room)))
+        .await
+        .ok()
+}
+
+#[tokio::test]
+async fn presets_and_their_overrides() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    for (preset, rule, guests) in [
+        ("private_chat", "invite", "can_join"),
+        ("trusted_private_chat", "invite", "can_join"),
+        ("public_chat", "public", "forbidden"),
+    ] {
+        for version in ["11", "12"] {
+            let room = alice
+                .create_room(json!({
+                    "preset": preset, "room_version": version, "invite": [bob.id],
+                    "name": "N", "topic": "T", "creation_content": {"m.federate": false},
+                    "power_level_content_override": {"events_default": 7},
+                }))
+                .await;
+            assert_eq!(
+                state(&alice, &room, "m.room.join_rules").await["join_rule"],
+                rule
+            );
+            let access = state(&alice, &room, "m.room.guest_access").await;
+            assert_eq!(access["guest_access"], guests);
+            let visibility = state(&alice, &room, "m.room.history_visibility").await;
+            assert_eq!(visibility["history_visibility"], "shared");
+            assert_eq!(state(&alice, &room, "m.room.name").await["name"], "N");
+            assert_eq!(state(&alice, &room, "m.room.topic").await["topic"], "T");
+            let create = state(&alice, &room, "m.room.create").await;
+            assert_eq!(create["room_version"], version);
+            assert_eq!(create["m.federate"], false);
+            let levels = state(&alice, &room, "m.room.power_levels").await;
+            assert_eq!(levels["events_default"], 7);
+            let trusted = preset == "trusted_private_chat";
+            if version == "12" {
+                // The creators stand above all numbers.
+                assert!(levels["users"].as_object().unwrap().is_empty(), "{levels}");
+                let others = if trusted { json!([bob.id]) } else { Value::Null };
+                assert_eq!(create["additional_creators"], others);
+            } else {
+                assert_eq!(levels["users"][&alice.id], 100);
+                assert_eq!(levels["users"][&bob.id] == 100, trusted);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn initial_state_wins_over_the_preset_and_the_name_over_it() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let event =
+        |kind: &str, content: Value| json!({"type": kind, "state_key": "", "content": content});
+    let room = alice
+        .create_room(json!({
+            "name": "by name",
+            "initial_state": [
+                event("m.room.name", json!({"name": "by state"})),
+                event("m.room.history_visibility", json!({"history_visibility": "joined"})),
+                event("org.example.custom", json!({"any": [1, {"deep": null}]})),
+            ],
+        }))
+        .await;
+    assert_eq!(state(&alice, &room, "m.room.name").await["name"], "by name");
+    let visibility = state(&alice, &room, "m.room.history_visibility").await;
+    assert_eq!(visibility["history_visibility"], "joined");
+    assert_eq!(
+        state(&alice, &room, "org.example.custom").await["any"][1]["deep"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn every_supported_version_makes_a_room_to_talk_in() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let capabilities = alice.get("/capabilities").await.ok();
+    let versions = &capabilities["capabilities"]["m.room_versions"];
+    assert_eq!(versions["default"], "12");
+    let versions = versions["available"].as_object().unwrap();
+    assert_eq!(versions.len(), 10);
+    for version in versions.keys() {
+        let room = alice.create_room(json!({"room_version": version})).await;
+        let event = alice.say(&room, "hello").await;
+        let path = format!("/rooms/{}/event/{}", enc(&room), enc(&event));
+        assert_eq!(alice.get(&path).await.ok()["content"]["body"], "hello");
+    }
+    let unknown = json!({"room_version": "1"});
+    alice
+        .post("/createRoom", unknown)
+        .await
+        .fails(400, "M_UNSUPPORTED_ROOM_VERSION");
+}
+
+#[tokio::test]
+async fn creation_refuses_as_a_whole() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let before = alice.get("/joined_rooms").await.ok();
+    for (body, status, errcode) in [
+        (json!({"invite": ["nonsense"]}), 400, "M_BAD_JSON"),
+        (
+            json!({"initial_state": [{"type": "m.room.topic"}]}),
+            400,
+            "M_BAD_JSON",
+        ),
+        (
+            json!({"power_level_content_override": {"users": {"nonsense": 5}}}),
+            400,
+            "M_INVALID_ROOM_STATE",
+        ),
+        (
+            json!({"room_alias_name": "with space"}),
+            400,
+            "M_INVALID_PARAM",
+        ),
+        (json!({"name": 5}), 400, "M_BAD_JSON"),
+        (json!({"preset": "no_such_preset"}), 400, "M_BAD_JSON"),
+        (
+            json!({"invite_3pid": [{"id_server": "x.y", "id_access_token": "t", "medium": "email", "address": "a@b"}]}),
+            403,
+            "M_THREEPID_DENIED",
+        ),
+    ] {
+        let refused = alice.post("/createRoom", body.clone()).await;
+        assert_eq!(refused.status, status, "{body}: {}", refused.body);
+        assert_eq!(refused.body["errcode"], errcode, "{body}: {}", refused.body);
+    }
+    assert_eq!(alice.get("/joined_rooms").await.ok(), before);
+}
+
+#[tokio::test]
+async fn state_is_set_read_and_found_again() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    let path = |kind: &str, key: &str| format!("/rooms/{}/state/{kind}/{}", enc(&room), enc(key));
+    let set = alice
+        .put(&path("org.example", "a/b"), json!({"v": 1}))
+        .await
+        .ok();
+    let again = alice
+        .put(&path("org.example", "a/b"), json!({"v": 1}))
+        .await
+        .ok();
+    assert_eq!(
+        set, again,
+        "the same content again finds the event that is there"
+    );
+    let changed = alice
+        .put(&path("org.example", "a/b"), json!({"v": 2}))
+        .await
+        .ok();
+    assert_ne!(set, changed);
+    assert_eq!(
+        bob.get(&path("org.example", "a/b")).await.ok(),
+        json!({"v": 2})
+    );
+    let whole = bob
+        .get(&format!("{}?format=event", path("org.example", "a/b")))
+        .await
+        .ok();
+    assert_eq!(whole["event_id"], changed["event_id"]);
+    assert_eq!(whole["unsigned"]["prev_content"], json!({"v": 1}));
+    assert_eq!(whole["unsigned"]["replaces_state"], set["event_id"]);
+    bob.get(&path("org.example", "other"))
+        .await
+        .fails(404, "M_NOT_FOUND");
+    bob.put(&path("org.example", "a/b"), json!({"v": 3}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    // A key that is another's user id is that user's alone.
+    let other = path("org.example", &bob.id);
+    alice.put(&other, json!({})).await.fails(403, "M_FORBIDDEN");
+    let all = bob.get(&format!("/rooms/{}/state", enc(&room))).await.ok();
+    let kinds: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["type"].as_str().unwrap())
+        .collect();
+    for kind in [
+        "m.room.create",
+        "m.room.member",
+        "m.room.power_levels",
+        "org.example",
+    ] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_canonical_alias_must_lead_here() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let name = format!("alias-{:08x}", rand::random::<u32>());
+    let room = alice.create_room(json!({"room_alias_name": name})).await;
+    let alias = format!("#{name}:localhost");
+    assert_eq!(
+        state(&alice, &room, "m.room.canonical_alias").await["alias"],
+        alias
+    );
+    let path = format!("/rooms/{}/state/m.room.canonical_alias", enc(&room));
+    let set = async |content: Value| alice.put(&path, content).await;
+    set(json!({"alt_aliases": [alias]})).await.ok();
+    set(json!({"alias": "#nowhere-at-all:localhost"}))
+        .await
+        .fails(400, "M_BAD_ALIAS");
+    set(json!({"alias": "nonsense"}))
+        .await
+        .fails(400, "M_INVALID_PARAM");
+    let elsewhere = alice.create_room(json!({})).await;
+    let path = format!("/rooms/{}/state/m.room.canonical_alias", enc(&elsewhere));
+    alice
+        .put(&path, json!({"alias": alias}))
+        .await
+        .fails(400, "M_BAD_ALIAS");
+}

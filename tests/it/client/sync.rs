@@ -1,0 +1,251 @@
+//! Client-server API, "Syncing".
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::sandbox::shared;
+use crate::user::{User, enc, texts};
+
+fn kinds(events: &Value) -> Vec<&str> {
+    let events = events.as_array().map(Vec::as_slice).unwrap_or_default();
+    events
+        .iter()
+        .filter_map(|event| event["type"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_long_poll_wakes_for_what_is_the_users() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let other = alice.create_room(json!({})).await;
+    let wake = async |since: &str, act: &mut dyn AsyncAct| {
+        let poll = bob.sync_for(since, 30_000);
+        let (news, ()) = tokio::join!(poll, act.act());
+        news
+    };
+    let start = bob.sync(None, "").await["next_batch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // Nothing of another room, nothing at all: an empty answer after the timeout.
+    alice.say(&other, "not for Bob").await;
+    let began = Instant::now();
+    let nothing = bob.sync_for(&start, 300).await;
+    assert!(began.elapsed() >= Duration::from_millis(290));
+    assert!(nothing["rooms"].is_null(), "{nothing}");
+    let since = nothing["next_batch"].as_str().unwrap();
+
+    let body = json!({"user_id": bob.id});
+    let mut invite = Post(&alice, format!("/rooms/{}/invite", enc(&room)), body);
+    let news = wake(since, &mut invite).await;
+    assert!(news["rooms"]["invite"][&room].is_object(), "{news}");
+    let since = news["next_batch"].as_str().unwrap();
+    let phone = User::login(cluster.url(), &bob.id).await;
+    let mut join = Post(&phone, format!("/join/{}", enc(&room)), json!({}));
+    let news = wake(since, &mut join).await;
+    assert!(news["rooms"]["join"][&room].is_object(), "{news}");
+    let since = news["next_batch"].as_str().unwrap();
+    let mut say = Say(&alice, room.clone());
+    let news = wake(since, &mut say).await;
+    assert_eq!(
+        texts(&news["rooms"]["join"][&room]["timeline"]["events"]),
+        ["wake up"]
+    );
+    let since = news["next_batch"].as_str().unwrap();
+    let path = format!("/user/{}/account_data/org.example", enc(&bob.id));
+    let mut set = Put(&phone, path, json!({"a": 1}));
+    let news = wake(since, &mut set).await;
+    assert_eq!(kinds(&news["account_data"]["events"]), ["org.example"]);
+}
+
+/// Something that is done while a poll waits.
+trait AsyncAct {
+    fn act(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>>;
+}
+
+struct Post<'a>(&'a User, String, Value);
+struct Put<'a>(&'a User, String, Value);
+struct Say<'a>(&'a User, String);
+
+impl AsyncAct for Post<'_> {
+    fn act(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {
+            self.0.post(&self.1, self.2.clone()).await.ok();
+        })
+    }
+}
+
+impl AsyncAct for Put<'_> {
+    fn act(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {
+            self.0.put(&self.1, self.2.clone()).await.ok();
+        })
+    }
+}
+
+impl AsyncAct for Say<'_> {
+    fn act(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {
+            self.0.say(&self.1, "wake up").await;
+        })
+    }
+}
+
+impl User {
+    async fn sync_for(&self, since: &str, timeout_ms: u32) -> Value {
+        self.get(&format!("/sync?timeout={timeout_ms}&since={since}"))
+            .await
+            .ok()
+    }
+}
+
+#[tokio::test]
+async fn state_before_the_timeline_or_after_it() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({"topic": "one"})).await;
+    let since = alice.sync(None, "").await["next_batch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let topic = format!("/rooms/{}/state/m.room.topic", enc(&room));
+    alice.put(&topic, json!({"topic": "two"})).await.ok();
+    for n in 0..12 {
+        alice.say(&room, &format!("m{n}")).await;
+    }
+    alice.put(&topic, json!({"topic": "three"})).await.ok();
+    let topics = |events: &Value| -> Vec<String> {
+        let events = events.as_array().map(Vec::as_slice).unwrap_or_default();
+        let topics = events
+            .iter()
+            .filter(|event| event["type"] == "m.room.topic");
+        topics
+            .map(|event| event["content"]["topic"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let news = alice.sync(Some(&since), "").await;
+    let joined = &news["rooms"]["join"][&room];
+    assert_eq!(joined["timeline"]["limited"], true);
+    assert_eq!(
+        topics(&joined["state"]["events"]),
+        ["two"],
+        "the state where the timeline begins"
+    );
+    assert_eq!(topics(&joined["timeline"]["events"]), ["three"]);
+    let news = alice.sync(Some(&since), "&use_state_after=true").await;
+    let joined = &news["rooms"]["join"][&room];
+    assert_eq!(topics(&joined["state_after"]["events"]), ["three"]);
+    assert!(joined["state"].is_null(), "{joined}");
+    let full = alice.sync(Some(&since), "&full_state=true").await;
+    let events = kinds(&full["rooms"]["join"][&room]["state"]["events"]).len();
+    assert!(events >= 6, "{events}");
+}
+
+#[tokio::test]
+async fn members_are_loaded_lazily_and_once() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let mut others = Vec::new();
+    for n in 0..5 {
+        let user = cluster.user(&format!("m{n}")).await;
+        user.join(&room).await.ok();
+        others.push(user);
+    }
+    for n in 0..12 {
+        alice.say(&room, &format!("m{n}")).await;
+    }
+    let lazy = format!(
+        "&filter={}",
+        enc(r#"{"room":{"state":{"lazy_load_members":true}}}"#)
+    );
+    let members = |events: &Value| -> Vec<String> {
+        let events = events.as_array().map(Vec::as_slice).unwrap_or_default();
+        let members = events
+            .iter()
+            .filter(|event| event["type"] == "m.room.member");
+        members
+            .map(|event| event["state_key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let bob = others.remove(0);
+    let first = bob.sync(None, &lazy).await;
+    let known = members(&first["rooms"]["join"][&room]["state"]["events"]);
+    assert!(
+        known.contains(&alice.id) && known.contains(&bob.id),
+        "{known:?}"
+    );
+    assert!(known.len() <= 7, "{known:?}");
+    let summary = &first["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.joined_member_count"], 6, "{summary}");
+    // A sender whom the client does not know comes with what was sent; then not again.
+    let carol = others.iter().find(|user| !known.contains(&user.id));
+    let Some(carol) = carol.or(others.last()) else {
+        panic!("nobody")
+    };
+    let mut since = first["next_batch"].as_str().unwrap().to_owned();
+    for expected in [!known.contains(&carol.id), false] {
+        carol.say(&room, "hello").await;
+        let news = bob.sync(Some(&since), &lazy).await;
+        let sent = members(&news["rooms"]["join"][&room]["state"]["events"]);
+        assert_eq!(sent.contains(&carol.id), expected, "{sent:?}");
+        since = news["next_batch"].as_str().unwrap().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn left_rooms_are_told_where_they_are_wanted() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    alice.say(&room, "seen").await;
+    bob.post(&format!("/rooms/{}/leave", enc(&room)), json!({}))
+        .await
+        .ok();
+    alice.say(&room, "not seen").await;
+    assert!(bob.sync(None, "").await["rooms"].is_null());
+    let wanted = format!("&filter={}", enc(r#"{"room":{"include_leave":true}}"#));
+    let all = bob.sync(None, &wanted).await;
+    let events = &all["rooms"]["leave"][&room]["timeline"]["events"];
+    assert_eq!(texts(events), ["seen"]);
+    // Back again: everything of the room anew, what was missed behind prev_batch or in it.
+    let since = bob.sync(None, "").await["next_batch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    bob.join(&room).await.ok();
+    let back = bob.sync(Some(&since), "").await;
+    let joined = &back["rooms"]["join"][&room];
+    let texts = texts(&joined["timeline"]["events"]);
+    assert!(texts.contains(&"not seen".to_owned()), "{texts:?}");
+    assert!(
+        kinds(&joined["state"]["events"]).len() + kinds(&joined["timeline"]["events"]).len() > 8
+    );
+}
+
+#[tokio::test]
+async fn tokens_that_are_none() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    for token in ["nonsense", "s", "s_", "p1_5", &"s".repeat(5_000)] {
+        alice
+            .get(&format!("/sync?since={token}"))
+            .await
+            .fails(400, "M_INVALID_PARAM");
+    }
+    alice
+        .get("/sync?timeout=soon")
+        .await
+        .fails(400, "M_INVALID_PARAM");
+    alice
+        .get("/sync?filter=%7Bbroken")
+        .await
+        .fails(400, "M_INVALID_PARAM");
+}
