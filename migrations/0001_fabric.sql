@@ -56,3 +56,5 @@ CREATE TABLE commands (
     at bigint NOT NULL,
     PRIMARY KEY (shard, command_id)
 ) PARTITION BY LIST (shard);
+-- Old ones are removed: rows come in the order of time.
+CREATE INDEX commands_by_time ON commands USING brin (at);

@@ -51,6 +51,19 @@ GRANT INSERT ON batches, generations, commands, users, event_types, state_slots,
     TO ganglion_event_persister;
 GRANT UPDATE ON events, current_state, accounts, devices, access_tokens, account_data, profiles,
     registration_tokens, jobs TO ganglion_event_persister;
-GRANT DELETE ON commands, current_state, room_aliases, public_rooms, devices, access_tokens,
+GRANT DELETE ON batches, commands, current_state, room_aliases, public_rooms, devices, access_tokens,
     token_revocations, account_data, profiles, jobs TO ganglion_event_persister;
--- To end the connections of a stopped former owner, which have the same database role.
+-- A stopped process must not hold locks for ever, nor a statement run on when nobody waits. Where the
+-- migrations' user may not alter roles, it is set by hand: docs/operations.md.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['ganglion_client_reader', 'ganglion_event_persister'] LOOP
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''15s''', name);
+        EXECUTE format('ALTER ROLE %I SET statement_timeout = ''30s''', name);
+    END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'the timeouts of the worker roles could not be set';
+END
+$$;

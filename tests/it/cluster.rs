@@ -1,7 +1,9 @@
 //! What a cluster must stand.
 
+mod fence;
 mod kills;
 mod load;
+mod nul;
 mod owners;
 mod primary;
 mod redis;

@@ -278,6 +278,9 @@ pub fn storage_error(error: StorageError) -> MatrixError {
         tracing::warn!(error = %error, "a read failed");
         return MatrixError::unavailable("the database is not available");
     }
+    if error.is_nul_in_text() {
+        return MatrixError::invalid_param("a NUL is in no identifier");
+    }
     tracing::error!(error = %error, "a read failed");
     MatrixError::internal()
 }

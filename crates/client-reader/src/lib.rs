@@ -55,6 +55,7 @@ impl Service for ClientReader {
         let config = &context.config;
         let name = format!("ganglion/{}/{}", Self::ROLE, context.instance);
         let db = Database::open(&config.postgres, &name).map_err(anyhow::Error::msg)?;
+        db.check_schema().await.map_err(anyhow::Error::msg)?;
         let listener = TcpListener::bind(config.http.listen)
             .await
             .with_context(|| format!("http.listen {}", config.http.listen))?;

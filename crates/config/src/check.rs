@@ -134,6 +134,7 @@ impl Config {
             cluster.drain_delay_ms + 1_000,
         );
         at_least(found, "cluster.head_check_ms", cluster.head_check_ms, 50);
+        at_least(found, "cluster.retention_ms", cluster.retention_ms, 1_000);
     }
 
     fn check_limits(&self, found: &mut Vec<Problem>) {

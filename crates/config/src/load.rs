@@ -70,6 +70,24 @@ impl Config {
         path: &Path,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let config = Self::read(path, environment)?;
+        let problems = config.problems();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid(problems))
+        }
+    }
+
+    /// The same without a look at the values: for tools that need only some of them, on machines
+    /// that do not have the files that others name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it cannot be read or parsed, or names a key that is not known.
+    pub fn read(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: name.clone(),
@@ -87,15 +105,9 @@ impl Config {
                 set(&mut table, &variable, place, &value)?;
             }
         }
-        let config: Self = Value::Table(table)
+        Value::Table(table)
             .try_into()
-            .map_err(|error: toml::de::Error| parse(error.to_string().trim().to_owned()))?;
-        let problems = config.problems();
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError::Invalid(problems))
-        }
+            .map_err(|error: toml::de::Error| parse(error.to_string().trim().to_owned()))
     }
 }
 

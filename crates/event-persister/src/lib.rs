@@ -3,6 +3,7 @@
 mod build_create;
 mod grpc;
 mod ids;
+mod retention;
 mod rooms;
 mod shared;
 mod users;
@@ -27,6 +28,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::ids::Ids;
+use crate::retention::Retention;
 use crate::rooms::RoomShard;
 use crate::shared::Shared;
 use crate::users::UserShard;
@@ -55,6 +57,7 @@ impl Service for EventPersister {
         let config = &context.config;
         let name = format!("ganglion/{}/{}", Self::ROLE, context.instance);
         let db = Database::open(&config.postgres, &name).map_err(anyhow::Error::msg)?;
+        db.check_schema().await.map_err(anyhow::Error::msg)?;
         let streams =
             Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?;
         let server = RpcServer::bind(&config.rpc)
@@ -116,6 +119,15 @@ impl Service for EventPersister {
         self.context
             .tasks
             .spawn("jobs", runner.run(self.context.drain.clone()));
+
+        let retention = Retention {
+            db: self.shared.db.clone(),
+            clock: self.context.clock.clone(),
+            keep: Duration::from_millis(self.context.config.cluster.retention_ms),
+            owned: [rooms.owned_changes(), users.owned_changes()],
+        };
+        let drain = self.context.drain.clone();
+        self.context.tasks.spawn("retention", retention.run(drain));
 
         let room_writer = grpc::Rooms {
             shared: self.shared.clone(),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use ganglion_config::Config;
+use ganglion_config::{Config, Postgres};
 use ganglion_launcher::{MemberStatus, default_folder};
 
 use crate::output::say;
@@ -87,12 +87,21 @@ impl ConfigFile {
         &self.path
     }
 
-    /// Reads it as a role would, with the overrides of the environment.
+    /// Reads and checks it as a role would, with the overrides of the environment.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
-        let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        Config::load(&self.path, environment).context("the configuration cannot be used")
+        Config::load(&self.path, environment()).context("the configuration cannot be used")
     }
+
+    /// Only its `[postgres]`: the files of the other sections need not be on this machine.
+    pub(crate) fn postgres(&self) -> anyhow::Result<Postgres> {
+        let config = Config::read(&self.path, environment());
+        Ok(config.context("the configuration cannot be used")?.postgres)
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Prints a table of processes.

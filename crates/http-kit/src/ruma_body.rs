@@ -125,12 +125,17 @@ fn path_arguments(request: &Request) -> Result<Vec<String>, ApiError> {
     values
         .filter(|(name, _)| name.starts_with('{'))
         .map(|(name, value)| {
-            let decoded = percent_decode_str(value).decode_utf8();
-            decoded
-                .map(std::borrow::Cow::into_owned)
+            let decoded = percent_decode_str(value)
+                .decode_utf8()
                 .map_err(|_not_utf8| {
-                    MatrixError::invalid_param(format!("{name} in the path is not UTF-8")).into()
-                })
+                    MatrixError::invalid_param(format!("{name} in the path is not UTF-8"))
+                })?;
+            // PostgreSQL can store no such name, and not even be asked for it.
+            if decoded.contains('\0') {
+                let message = format!("{name} in the path has a NUL");
+                return Err(MatrixError::invalid_param(message).into());
+            }
+            Ok(decoded.into_owned())
         })
         .collect()
 }

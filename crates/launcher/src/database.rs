@@ -8,10 +8,6 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::secrets::{REPLICATION_USER, Secrets};
 
-/// Longer than any statement or transaction of ours needs; a role that hangs in one is cut off.
-const ROLE_LIMITS: &str = "statement_timeout = '30s'";
-const ROLE_IDLE_LIMIT: &str = "idle_in_transaction_session_timeout = '10s'";
-
 /// Connects to a database. `dsn` is what `[postgres]` of the configuration holds, `password_file` a
 /// file with the password.
 ///
@@ -37,7 +33,7 @@ pub async fn connect(dsn: &str, password_file: Option<&Path>) -> anyhow::Result<
     Ok(client)
 }
 
-/// Makes the users of the roles and of the replica, with their passwords and limits, and the
+/// Makes the users of the roles and of the replica, with their passwords, and the
 /// database; what is there is set anew.
 pub(crate) async fn prepare(
     dsn_of: impl Fn(&str) -> String,
@@ -64,9 +60,7 @@ pub(crate) async fn prepare(
         // Names and passwords are ours: letters, digits, underscores.
         client
             .batch_execute(&format!(
-                "{verb} ROLE {user} LOGIN {right} PASSWORD '{password}';
-                 ALTER ROLE {user} SET {ROLE_LIMITS};
-                 ALTER ROLE {user} SET {ROLE_IDLE_LIMIT};"
+                "{verb} ROLE {user} LOGIN {right} PASSWORD '{password}'"
             ))
             .await
             .with_context(|| format!("make the database user {user}"))?;

@@ -127,10 +127,12 @@ const HEADS: &str = "SELECT s.shard, \
     (SELECT g.generation FROM generations g ORDER BY g.generation DESC LIMIT 1) \
     FROM shards s";
 const BARRIER_LSN: &str = "SELECT pg_current_wal_flush_lsn()";
+// The table in which the migrations are noted.
+const SCHEMA: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 const REPLAYED: &str = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0'::pg_lsn) >= $1";
 
 /// Every statement of this module that has a plan.
-pub(crate) const STATEMENTS: &[&str] = &[HEADS, BARRIER_LSN, REPLAYED];
+pub(crate) const STATEMENTS: &[&str] = &[HEADS, BARRIER_LSN, REPLAYED, SCHEMA];
 
 impl Database {
     /// Opens pools; no connection is made yet.
@@ -185,6 +187,27 @@ impl Database {
             barrier_queue: Mutex::new(Vec::new()),
             barrier_turn: Mutex::new(()),
         })))
+    }
+
+    /// Whether the schema has all that this release needs; a role asks before it does anything.
+    ///
+    /// # Errors
+    /// A message for the operator if it has not, or if the primary does not answer.
+    pub async fn check_schema(&self) -> Result<(), String> {
+        let asked = async { self.primary().await?.query_opt(SCHEMA, &[]).await };
+        let row = asked
+            .await
+            .map_err(|error| format!("the schema's version: {error}"))?;
+        let found = row
+            .and_then(|row| row.get::<_, Option<i64>>(0))
+            .unwrap_or(0);
+        if found < crate::SCHEMA_VERSION {
+            let needed = crate::SCHEMA_VERSION;
+            return Err(format!(
+                "the schema is at migration {found}, this release needs {needed}: run `ganglion migrate`"
+            ));
+        }
+        Ok(())
     }
 
     /// A connection to the primary, in no transaction.

@@ -40,6 +40,13 @@ impl StorageError {
         matches!(self, Self::Refused(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
     }
 
+    /// True if a text has a NUL, which no string of PostgreSQL can hold: nothing stored equals it.
+    #[must_use]
+    pub fn is_nul_in_text(&self) -> bool {
+        let code = SqlState::CHARACTER_NOT_IN_REPERTOIRE;
+        matches!(self, Self::Refused(error) if error.code() == Some(&code))
+    }
+
     /// The constraint or the column that refused, where PostgreSQL names one.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

@@ -19,6 +19,7 @@ pub mod fabric;
 pub mod intern;
 pub mod log;
 pub mod memberships;
+pub mod retention;
 pub mod rooms;
 pub mod state;
 pub mod timeline;
@@ -28,16 +29,21 @@ pub use connection::Connection;
 pub use database::{Barrier, Database, Heads};
 pub use error::StorageError;
 
+/// The migration that this release needs at least (`migrations/`). A newer schema is fine: the
+/// release before must run beside it.
+pub const SCHEMA_VERSION: i64 = 5;
+
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    let tables: [&[&str]; 9] = [
+    let tables: [&[&str]; 10] = [
         accounts::STATEMENTS,
         database::STATEMENTS,
         fabric::STATEMENTS,
         intern::STATEMENTS,
         log::STATEMENTS,
         memberships::STATEMENTS,
+        retention::STATEMENTS,
         rooms::STATEMENTS,
         state::STATEMENTS,
         timeline::STATEMENTS,

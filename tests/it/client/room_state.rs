@@ -48,7 +48,11 @@ async fn presets_and_their_overrides() {
             if version == "12" {
                 // The creators stand above all numbers.
                 assert!(levels["users"].as_object().unwrap().is_empty(), "{levels}");
-                let others = if trusted { json!([bob.id]) } else { Value::Null };
+                let others = if trusted {
+                    json!([bob.id])
+                } else {
+                    Value::Null
+                };
                 assert_eq!(create["additional_creators"], others);
             } else {
                 assert_eq!(levels["users"][&alice.id], 100);

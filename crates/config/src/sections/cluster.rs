@@ -20,6 +20,9 @@ pub struct Cluster {
     pub drain_delay_ms: u64,
     /// How often readers compare their positions with PostgreSQL's, in milliseconds.
     pub head_check_ms: u64,
+    /// How long a repeated request finds its first answer, in milliseconds; what else is kept of
+    /// batches goes then, too.
+    pub retention_ms: u64,
 }
 
 impl Default for Cluster {
@@ -32,6 +35,7 @@ impl Default for Cluster {
             drain_ms: 25_000,
             drain_delay_ms: 2_000,
             head_check_ms: 1_000,
+            retention_ms: 86_400_000,
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Migrate {
 
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let postgres = self.config.load()?.postgres;
+        let postgres = self.config.postgres()?;
         let password = match &postgres.password_file {
             Some(file) => Some(
                 std::fs::read_to_string(file)

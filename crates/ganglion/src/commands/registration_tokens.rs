@@ -54,7 +54,7 @@ impl Create {
         if token.is_empty() || token.len() > 64 || !token.chars().all(allowed) {
             bail!("a token is 1 to 64 letters, digits and ._~-");
         }
-        let postgres = self.config.load()?.postgres;
+        let postgres = self.config.postgres()?;
         let client = connect(&postgres.primary, postgres.password_file.as_deref()).await?;
         let insert = "INSERT INTO registration_tokens (token, uses_allowed) VALUES ($1, $2)
                       ON CONFLICT DO NOTHING";
@@ -68,7 +68,7 @@ impl Create {
 }
 
 async fn list(config: &ConfigFile) -> anyhow::Result<()> {
-    let postgres = config.load()?.postgres;
+    let postgres = config.postgres()?;
     let client = connect(&postgres.primary, postgres.password_file.as_deref()).await?;
     let query = "SELECT token, completed, uses_allowed FROM registration_tokens ORDER BY token";
     for row in client.query(query, &[]).await? {
