@@ -1,6 +1,7 @@
 //! The client-server API.
 
 mod accounts;
+mod context;
 mod conversation;
 mod membership;
 mod personal;

@@ -1,5 +1,6 @@
 //! Reading rooms.
 
+mod context;
 mod event;
 mod joined_members;
 mod joined_rooms;
@@ -11,16 +12,18 @@ mod state_event;
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::Routes;
 use ganglion_model::{Generation, MatrixError, PageToken, Position, Shard};
-use ganglion_rooms::{Access, Entered, View};
+use ganglion_rooms::visibility::is_visible;
+use ganglion_rooms::{Access, Entered, RoomEvent, View};
 use ganglion_storage::timeline;
 use http::Method;
-use ruma::RoomId;
+use ruma::api::client::context::get_context;
 use ruma::api::client::membership::{
     get_member_events, joined_members as joined_members_api, joined_rooms as joined_rooms_api,
 };
 use ruma::api::client::message::get_message_events;
 use ruma::api::client::room::get_room_event;
 use ruma::api::client::state::get_state_events;
+use ruma::{EventId, RoomId};
 
 use crate::caller::Caller;
 use crate::state::AppState;
@@ -32,6 +35,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<get_state_events::v3::Request, _, _>(state::get);
     routes.ruma::<get_room_event::v3::Request, _, _>(event::get);
     routes.ruma::<get_message_events::v3::Request, _, _>(messages::get);
+    routes.ruma::<get_context::v3::Request, _, _>(context::get);
     // An empty state key may be left out, with or without its slash.
     for version in ["r0", "v3"] {
         for path in [
@@ -63,6 +67,32 @@ async fn enter(
         .map_err(storage_error)?
         .filter(|entered| entered.access != Access::None)
         .ok_or_else(|| MatrixError::forbidden("you are not in this room"))
+}
+
+/// An event of a room that the caller may see.
+///
+/// # Errors
+/// 404 for one that is not there and for one that is hidden alike.
+async fn visible_event(
+    caller: &Caller,
+    view: &mut View,
+    entered: &Entered,
+    event_id: &EventId,
+) -> Result<RoomEvent, MatrixError> {
+    let room = &entered.room;
+    let snapshot = view.snapshot().await.map_err(storage_error)?;
+    let record = timeline::by_id(snapshot, room.shard, room.nid, event_id.as_str())
+        .await
+        .map_err(storage_error)?;
+    record
+        .map(|record| RoomEvent::from_record(record, room.version))
+        .filter(|event| is_visible(event, caller.user_nid, &entered.changes))
+        .ok_or_else(no_event)
+}
+
+/// 404 for an event.
+fn no_event() -> MatrixError {
+    MatrixError::not_found("there is no such event, or you may not see it")
 }
 
 /// The place that a token of `/sync` or `/messages` means in a room's shard. A token of an earlier

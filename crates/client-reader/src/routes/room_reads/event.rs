@@ -5,13 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
-use ganglion_model::MatrixError;
-use ganglion_rooms::RoomEvent;
 use ganglion_rooms::client_event::Writer;
-use ganglion_rooms::visibility::is_visible;
-use ganglion_storage::timeline;
 use ruma::api::client::room::get_room_event::v3::Request;
 
+use super::{no_event, visible_event};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -22,23 +19,15 @@ pub(crate) async fn get(
     Ruma(request): Ruma<Request>,
 ) -> Result<JsonBytes, ApiError> {
     // 404 for what one may not see, as the specification wants it here.
-    let none = || MatrixError::not_found("there is no such event, or you may not see it");
     let mut view = caller.view(&app);
     let entered = app
         .rooms
         .enter(&mut view, request.room_id.as_str(), caller.user_nid)
         .await
         .map_err(storage_error)?
-        .ok_or_else(none)?;
+        .ok_or_else(no_event)?;
     let room = &entered.room;
-    let snapshot = view.snapshot().await.map_err(storage_error)?;
-    let record = timeline::by_id(snapshot, room.shard, room.nid, request.event_id.as_str())
-        .await
-        .map_err(storage_error)?;
-    let event = record.map(|record| RoomEvent::from_record(record, room.version));
-    let event = event
-        .filter(|event| is_visible(event, caller.user_nid, &entered.changes))
-        .ok_or_else(none)?;
+    let event = visible_event(&caller, &mut view, &entered, &request.event_id).await?;
     let events = [Arc::new(event)];
     let extras = app
         .rooms

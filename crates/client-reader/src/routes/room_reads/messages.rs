@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::state::AppState;
 
 /// The most events of one page.
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 
 /// A page of a room's history, as far as the caller may see it.
 pub(crate) async fn get(
