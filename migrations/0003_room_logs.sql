@@ -6,7 +6,8 @@
 -- negative pos that counts down. content and envelope together with the columns are the whole event
 -- (event-rules, Pdu::split). extremities (event numbers, 8 bytes each, big endian; null: this event
 -- alone) and snapshot_after are the room's after this event. relates_to and rel_type are those of
--- m.relates_to; the parent need not be known.
+-- m.relates_to, unless it breaks the rules of its kind; the parent need not be known; a redaction
+-- takes them away.
 CREATE TABLE events (
     shard smallint NOT NULL,
     event_nid bigint NOT NULL,
@@ -36,8 +37,12 @@ CREATE TABLE events (
     PRIMARY KEY (shard, event_nid)
 ) PARTITION BY LIST (shard);
 CREATE UNIQUE INDEX events_by_id ON events (shard, event_id);
-CREATE INDEX events_by_relation ON events (shard, room_nid, relates_to)
+CREATE INDEX events_by_relation ON events (shard, room_nid, relates_to, pos)
     WHERE relates_to IS NOT NULL;
+CREATE INDEX events_by_rel_type ON events (shard, room_nid, relates_to, rel_type, pos)
+    WHERE relates_to IS NOT NULL;
+CREATE INDEX events_by_thread ON events (shard, room_nid, pos)
+    WHERE rel_type = 'm.thread' AND pos IS NOT NULL;
 CREATE INDEX events_by_room ON events (shard, room_nid, pos) WHERE pos IS NOT NULL;
 CREATE UNIQUE INDEX events_by_pos ON events (shard, pos) WHERE pos IS NOT NULL;
 

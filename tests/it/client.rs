@@ -6,6 +6,7 @@ mod conversation;
 mod membership;
 mod personal;
 mod refusals;
+mod relations;
 mod room_state;
 mod sdks;
 mod sync;

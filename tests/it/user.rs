@@ -135,6 +135,32 @@ impl User {
         }
     }
 
+    /// A request below `/_matrix/client/v1`.
+    pub(crate) async fn get_v1(&self, path: &str) -> Reply {
+        let path = format!("/_matrix/client/v1{path}");
+        request(Method::GET, &self.url, &path, Some(&self.token), None).await
+    }
+
+    /// Sends a message with this content; the event's id.
+    pub(crate) async fn send_content(&self, room: &str, event_type: &str, body: Value) -> String {
+        let txn = format!("{:016x}", rand::random::<u64>());
+        let path = format!("/rooms/{}/send/{event_type}/{txn}", enc(room));
+        let sent = self.put(&path, body).await.ok();
+        sent["event_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a message that relates to another; the event's id.
+    pub(crate) async fn relate(&self, room: &str, kind: &str, parent: &str, text: &str) -> String {
+        let mut body = json!({
+            "msgtype": "m.text", "body": text,
+            "m.relates_to": {"rel_type": kind, "event_id": parent},
+        });
+        if kind == "m.replace" {
+            body["m.new_content"] = json!({"msgtype": "m.text", "body": text});
+        }
+        self.send_content(room, "m.room.message", body).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path, None).await
     }

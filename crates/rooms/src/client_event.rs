@@ -11,6 +11,7 @@ use ruma::{DeviceId, UserId};
 
 use crate::event::RoomEvent;
 use crate::fields::Fields;
+use crate::relations::Bundle;
 use crate::room::{RoomInfo, Rooms};
 use crate::state::in_slot;
 use crate::view::View;
@@ -36,6 +37,8 @@ pub struct Extras {
     replaced: HashMap<EventNid, Arc<RoomEvent>>,
     /// By redaction: the redaction.
     redactions: HashMap<EventNid, Arc<RoomEvent>>,
+    /// What is told of its children.
+    pub(crate) relations: HashMap<EventNid, Bundle>,
 }
 
 impl Rooms {
@@ -177,6 +180,9 @@ impl Writer<'_> {
         let mut out = Vec::with_capacity(64);
         let age = self.viewer.now_ms.saturating_sub(event.origin_server_ts);
         out.extend_from_slice(format!("{{\"age\":{age}").as_bytes());
+        if let Some(bundle) = self.extras.relations.get(&event.nid) {
+            self.write_relations(&mut out, bundle);
+        }
         if let Some(pos) = event.pos {
             let membership = membership_at(self.changes, pos).unwrap_or(Membership::Leave);
             out.extend_from_slice(b",\"membership\":\"");
@@ -215,6 +221,42 @@ impl Writer<'_> {
         }
         out.push(b'}');
         out
+    }
+}
+
+impl Writer<'_> {
+    /// An edit or a newest reply is written whole, with what is told of its own children: neither can
+    /// have an edit or a thread in turn but the reply an edit, so this ends.
+    fn write_relations(&self, out: &mut Vec<u8>, bundle: &Bundle) {
+        let mut members: Vec<Vec<u8>> = Vec::new();
+        if !bundle.references.is_empty() {
+            let ids = bundle.references.iter();
+            let chunk: Vec<serde_json::Value> =
+                ids.map(|id| serde_json::json!({"event_id": id})).collect();
+            let chunk = serde_json::Value::from(chunk);
+            members.push(format!("\"m.reference\":{{\"chunk\":{chunk}}}").into_bytes());
+        }
+        if let Some(edit) = &bundle.replace {
+            let mut member = b"\"m.replace\":".to_vec();
+            self.write_whole(&mut member, edit);
+            members.push(member);
+        }
+        if let Some(thread) = &bundle.thread {
+            let (count, participated) = (thread.count, thread.participated);
+            let mut member = format!(
+                "\"m.thread\":{{\"count\":{count},\"current_user_participated\":{participated},\
+                 \"latest_event\":"
+            )
+            .into_bytes();
+            self.write_whole(&mut member, &thread.latest);
+            member.push(b'}');
+            members.push(member);
+        }
+        if !members.is_empty() {
+            out.extend_from_slice(b",\"m.relations\":{");
+            out.extend(members.join(&b','));
+            out.push(b'}');
+        }
     }
 }
 

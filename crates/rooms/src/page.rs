@@ -1,17 +1,18 @@
-//! Pages of a room's history, for `/messages`.
+//! Pages of a room's history, or of the events of it that relate to one.
 
 use std::sync::Arc;
 
 use ganglion_model::{Position, UserNid};
 use ganglion_storage::StorageError;
-use ganglion_storage::timeline::{self, Range};
+use ganglion_storage::relations::{self, Related};
+use ganglion_storage::timeline::{self, EventRecord, Range};
 use ruma::api::Direction;
 use ruma::api::client::filter::RoomEventFilter;
 
 use crate::access::Entered;
 use crate::event::RoomEvent;
 use crate::filter;
-use crate::room::Rooms;
+use crate::room::{RoomInfo, Rooms};
 use crate::view::View;
 use crate::visibility::is_visible;
 
@@ -20,9 +21,20 @@ use crate::visibility::is_visible;
 const READ: usize = 200;
 const READS: usize = 10;
 
+/// The events that are paged through.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// All of the room's log.
+    Log,
+    /// Children of an event.
+    Related(Related<'a>),
+}
+
 /// Which page.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest<'a> {
+    /// Of what.
+    pub source: Source<'a>,
     /// Backward: events at or below `range.up_to`; forward: above `range.after`.
     pub dir: Direction,
     /// The stretch of the log it lies in.
@@ -66,12 +78,7 @@ impl Rooms {
         let mut read = (request.limit + 1).clamp(20, READ);
         for _ in 0..READS {
             let count = i64::try_from(read).unwrap_or(i64::MAX);
-            let snapshot = view.snapshot().await?;
-            let records = if backward {
-                timeline::latest(snapshot, room.shard, &[room.nid], range, count).await?
-            } else {
-                timeline::earliest(snapshot, room.shard, room.nid, range, count).await?
-            };
+            let records = read_events(view, room, &request, (range, count)).await?;
             let exhausted = records.len() < read;
             read = READ;
             for record in records {
@@ -98,5 +105,29 @@ impl Rooms {
         }
         page.end = Some(if backward { range.up_to } else { range.after });
         Ok(page)
+    }
+}
+
+async fn read_events(
+    view: &mut View,
+    room: &RoomInfo,
+    request: &PageRequest<'_>,
+    (range, count): (Range, i64),
+) -> Result<Vec<EventRecord>, StorageError> {
+    let snapshot = view.snapshot().await?;
+    let place = (room.shard, room.nid);
+    match (request.source, request.dir) {
+        (Source::Log, Direction::Backward) => {
+            timeline::latest(snapshot, room.shard, &[room.nid], range, count).await
+        }
+        (Source::Log, Direction::Forward) => {
+            timeline::earliest(snapshot, room.shard, room.nid, range, count).await
+        }
+        (Source::Related(related), Direction::Backward) => {
+            relations::latest(snapshot, place, related, range, count).await
+        }
+        (Source::Related(related), Direction::Forward) => {
+            relations::earliest(snapshot, place, related, range, count).await
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use ganglion_model::{HistoryVisibility, Membership, Position, UserNid};
 use ganglion_storage::memberships::MembershipRecord;
+use ganglion_storage::relations::Sight;
 use serde::Deserialize;
 
 use crate::event::RoomEvent;
@@ -54,6 +55,38 @@ pub fn is_visible(event: &RoomEvent, user: UserNid, changes: &[MembershipRecord]
             .iter()
             .any(|membership| allows(*visibility, *membership, joined_later))
     })
+}
+
+/// What [`is_visible`] says of messages, in the form in which the database can say it, too.
+#[must_use]
+pub fn sight(changes: &[MembershipRecord]) -> Sight {
+    // An event is judged by the membership before it: a change counts from the next position on.
+    let ends = changes.iter().skip(1).map(|next| Some(next.pos));
+    let stretches = || changes.iter().zip(ends.clone().chain([None]));
+    let range = |after: Position, up_to: Option<Position>| match up_to {
+        Some(up_to) => format!("({after},{up_to}]"),
+        None => format!("({after},)"),
+    };
+    let of = |memberships: &[Membership]| -> Vec<String> {
+        stretches()
+            .filter(|(change, _)| memberships.contains(&change.membership))
+            .map(|(change, end)| range(change.pos, end))
+            .collect()
+    };
+    let joined = of(&[Membership::Join]);
+    let mut shared = joined.clone();
+    let joins = changes
+        .iter()
+        .filter(|change| change.membership == Membership::Join);
+    if let Some(last) = joins.last() {
+        shared.push(format!("(,{}]", last.pos));
+    }
+    let text = |ranges: &[String]| format!("{{{}}}", ranges.join(","));
+    Sight {
+        joined: text(&joined),
+        invited: text(&of(&[Membership::Join, Membership::Invite])),
+        shared: text(&shared),
+    }
 }
 
 /// The five rules of "Server behaviour".

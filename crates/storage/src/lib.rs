@@ -19,6 +19,7 @@ pub mod fabric;
 pub mod intern;
 pub mod log;
 pub mod memberships;
+pub mod relations;
 pub mod retention;
 pub mod rooms;
 pub mod state;
@@ -36,13 +37,14 @@ pub const SCHEMA_VERSION: i64 = 5;
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    let tables: [&[&str]; 10] = [
+    let tables: [&[&str]; 11] = [
         accounts::STATEMENTS,
         database::STATEMENTS,
         fabric::STATEMENTS,
         intern::STATEMENTS,
         log::STATEMENTS,
         memberships::STATEMENTS,
+        relations::STATEMENTS,
         retention::STATEMENTS,
         rooms::STATEMENTS,
         state::STATEMENTS,

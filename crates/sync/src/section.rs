@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ganglion_model::{Membership, PageToken, Position};
 use ganglion_rooms::client_event::Writer;
+use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::{RoomEvent, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self as stored, Range};
@@ -61,10 +62,24 @@ pub(crate) async fn write(
     }
     let room = &stretch.room.info;
     let engine = pass.engine;
-    let timeline_extras = engine
-        .rooms
-        .extras(&mut pass.view, room, &timeline.events)
-        .await?;
+    // Where nothing was left out the client has got all children itself (client-server API,
+    // "Aggregations of child events").
+    let timeline_extras = if timeline.limited {
+        let onlooker = Onlooker {
+            viewer: pass.viewer(),
+            changes: &stretch.room.changes,
+            up_to: pass.moment.rooms.get(room.shard),
+        };
+        engine
+            .rooms
+            .extras_with_relations(&mut pass.view, room, &timeline.events, onlooker)
+            .await?
+    } else {
+        engine
+            .rooms
+            .extras(&mut pass.view, room, &timeline.events)
+            .await?
+    };
     let state_extras = engine
         .rooms
         .state_extras(&mut pass.view, room, &state)

@@ -6,12 +6,14 @@ mod joined_members;
 mod joined_rooms;
 mod members;
 mod messages;
+mod relations;
 mod state;
 mod state_event;
 
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::Routes;
 use ganglion_model::{Generation, MatrixError, PageToken, Position, Shard};
+use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::visibility::is_visible;
 use ganglion_rooms::{Access, Entered, RoomEvent, View};
 use ganglion_storage::timeline;
@@ -21,6 +23,10 @@ use ruma::api::client::membership::{
     get_member_events, joined_members as joined_members_api, joined_rooms as joined_rooms_api,
 };
 use ruma::api::client::message::get_message_events;
+use ruma::api::client::relations::{
+    get_relating_events, get_relating_events_with_rel_type,
+    get_relating_events_with_rel_type_and_event_type,
+};
 use ruma::api::client::room::get_room_event;
 use ruma::api::client::state::get_state_events;
 use ruma::{EventId, RoomId};
@@ -36,6 +42,11 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<get_room_event::v3::Request, _, _>(event::get);
     routes.ruma::<get_message_events::v3::Request, _, _>(messages::get);
     routes.ruma::<get_context::v3::Request, _, _>(context::get);
+    routes.ruma::<get_relating_events::v1::Request, _, _>(relations::all);
+    routes.ruma::<get_relating_events_with_rel_type::v1::Request, _, _>(relations::of_kind);
+    routes.ruma::<get_relating_events_with_rel_type_and_event_type::v1::Request, _, _>(
+        relations::of_kind_and_type,
+    );
     // An empty state key may be left out, with or without its slash.
     for version in ["r0", "v3"] {
         for path in [
@@ -88,6 +99,15 @@ async fn visible_event(
         .map(|record| RoomEvent::from_record(record, room.version))
         .filter(|event| is_visible(event, caller.user_nid, &entered.changes))
         .ok_or_else(no_event)
+}
+
+/// For whom an event's children are told of: all that the caller may see now.
+fn onlooker<'a>(app: &AppState, caller: &'a Caller, entered: &'a Entered) -> Onlooker<'a> {
+    Onlooker {
+        viewer: caller.viewer(app),
+        changes: &entered.changes,
+        up_to: Position::MAX,
+    }
 }
 
 /// 404 for an event.

@@ -372,12 +372,16 @@ pub(super) fn row(
     }
 }
 
-/// Parent and kind of `m.relates_to` (client-server API, "Forming relationships between events").
+/// Parent and kind of `m.relates_to` (client-server API, "Forming relationships between events"). An
+/// edit that cannot be valid is none ("Validity of replacement events"); what depends on its parent
+/// is for the readers.
 fn relation(pdu: &Pdu) -> Option<(String, String)> {
     #[derive(serde::Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]
         relates_to: Relation,
+        #[serde(rename = "m.new_content")]
+        new_content: Option<serde::de::IgnoredAny>,
     }
     #[derive(serde::Deserialize)]
     struct Relation {
@@ -386,6 +390,10 @@ fn relation(pdu: &Pdu) -> Option<(String, String)> {
     }
     let content: Content = serde_json::from_str(pdu.content.get()).ok()?;
     let Relation { event_id, rel_type } = content.relates_to;
+    let has_new = content.new_content.is_some() || pdu.event_type == "m.room.encrypted";
+    if rel_type == "m.replace" && (pdu.state_key.is_some() || !has_new) {
+        return None;
+    }
     let fits = ganglion_event_rules::content::is_storable_key;
     (fits(&event_id) && fits(&rel_type)).then_some((event_id, rel_type))
 }

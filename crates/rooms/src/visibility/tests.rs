@@ -98,3 +98,41 @@ fn what_is_not_in_the_timeline_is_not_visible() {
     outlier.visibility = WorldReadable;
     assert!(!is_visible(&outlier, USER, &changes(&[(1, Join)])));
 }
+
+#[test]
+fn the_database_sees_the_same() {
+    // A multirange as PostgreSQL reads it.
+    let holds = |text: &str, pos: Position| {
+        let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        let ranges = inner.unwrap().split("],").flat_map(|part| part.split("),"));
+        ranges.filter(|range| !range.is_empty()).any(|range| {
+            let (after, up_to) = range.split_once(',').unwrap();
+            let number = |text: &str| {
+                let text = text.trim_matches(['(', ')', '[', ']']);
+                (!text.is_empty()).then(|| text.parse::<Position>().unwrap())
+            };
+            number(after).is_none_or(|after| pos > after)
+                && number(up_to).is_none_or(|up_to| pos <= up_to)
+        })
+    };
+    let lists: [&[(Position, Membership)]; 7] = [
+        &[],
+        &[(1, Join)],
+        &[(3, Ban)],
+        &[(3, Invite), (5, Join), (8, Leave)],
+        &[(2, Join), (4, Leave), (7, Join)],
+        &[(2, Join), (3, Join), (4, Leave), (6, Invite)],
+        &[(4, Invite), (6, Leave)],
+    ];
+    for list in lists {
+        let sight = sight(&changes(list));
+        for (visibility, text) in [
+            (Shared, &sight.shared),
+            (Invited, &sight.invited),
+            (Joined, &sight.joined),
+        ] {
+            let found: Vec<Position> = (1..=9).filter(|pos| holds(text, *pos)).collect();
+            assert_eq!(found, visible_at(visibility, list), "{list:?} {text}");
+        }
+    }
+}

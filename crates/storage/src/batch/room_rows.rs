@@ -179,7 +179,7 @@ const ADD_EVENTS: &str = "INSERT INTO events (shard, event_nid, room_nid, event_
     $18::bigint[], $19::bigint[], $20::bytea[], $21::text[], $22::text[], $23::bytea[], \
     $24::bytea[]) AS e";
 const REDACT: &str = "UPDATE events SET redacted_by = r.redacted_by, content = r.content, \
-    envelope = r.envelope \
+    envelope = r.envelope, relates_to = NULL, rel_type = NULL \
     FROM unnest($2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[]) \
     AS r (event_nid, redacted_by, content, envelope) \
     WHERE events.shard = $1 AND events.event_nid = r.event_nid";

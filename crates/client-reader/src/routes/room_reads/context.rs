@@ -8,7 +8,7 @@ use ganglion_accounts::storage_error;
 use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
 use ganglion_model::{PageToken, Position};
 use ganglion_rooms::client_event::Writer;
-use ganglion_rooms::{Entered, Page, PageRequest, RoomEvent, View, filter};
+use ganglion_rooms::{Entered, Page, PageRequest, RoomEvent, Source, View, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::state::Wanted;
 use ganglion_storage::timeline::Range;
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::messages::MOST;
 use super::state::{state_at, write_state};
-use super::{enter, no_event, visible_event};
+use super::{enter, no_event, onlooker, visible_event};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -64,6 +64,7 @@ async fn around(
     let limit = asked.min(filter::limit(&request.filter, MOST, MOST));
     let heads = view.snapshot().await?.heads().await?;
     let before = PageRequest {
+        source: Source::Log,
         dir: Direction::Backward,
         range: Range {
             after: Position::MIN,
@@ -73,6 +74,7 @@ async fn around(
         filter: &request.filter,
     };
     let after = PageRequest {
+        source: Source::Log,
         dir: Direction::Forward,
         range: Range {
             after: pos,
@@ -111,7 +113,11 @@ impl Context {
             .chain(&after.events)
             .cloned()
             .collect();
-        let extras = app.rooms.extras(view, &entered.room, &all).await?;
+        let onlooker = onlooker(app, caller, entered);
+        let extras = app
+            .rooms
+            .extras_with_relations(view, &entered.room, &all, onlooker)
+            .await?;
         let state = self.state(app, view, entered, (request, &all)).await?;
         let writer = Writer {
             viewer: caller.viewer(app),

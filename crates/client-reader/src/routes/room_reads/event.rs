@@ -8,7 +8,7 @@ use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
 use ganglion_rooms::client_event::Writer;
 use ruma::api::client::room::get_room_event::v3::Request;
 
-use super::{no_event, visible_event};
+use super::{no_event, onlooker, visible_event};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -31,7 +31,7 @@ pub(crate) async fn get(
     let events = [Arc::new(event)];
     let extras = app
         .rooms
-        .extras(&mut view, room, &events)
+        .extras_with_relations(&mut view, room, &events, onlooker(&app, &caller, &entered))
         .await
         .map_err(storage_error)?;
     let writer = Writer {

@@ -8,7 +8,7 @@ use ganglion_accounts::storage_error;
 use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
 use ganglion_model::{MatrixError, PageToken, Position};
 use ganglion_rooms::client_event::Writer;
-use ganglion_rooms::{Entered, Page, PageRequest, RoomEvent, View, filter};
+use ganglion_rooms::{Entered, Page, PageRequest, RoomEvent, Source, View, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::Range;
 use ruma::api::Direction;
@@ -16,7 +16,7 @@ use ruma::api::client::message::get_message_events::v3::Request;
 use serde_json::Value;
 
 use super::state::write_state;
-use super::{enter, position};
+use super::{enter, onlooker, position};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -31,8 +31,14 @@ pub(crate) async fn get(
 ) -> Result<JsonBytes, ApiError> {
     let mut view = caller.view(&app);
     let entered = enter(&app, &caller, &mut view, &request.room_id).await?;
-    let place = place(&caller, &mut view, &entered, &request).await?;
+    let asked = Asked {
+        dir: request.dir,
+        from: request.from.as_deref(),
+        to: request.to.as_deref(),
+    };
+    let place = place(&caller, &mut view, &entered, asked).await?;
     let page = PageRequest {
+        source: Source::Log,
         dir: request.dir,
         range: place.range,
         limit: limit(&request),
@@ -72,34 +78,42 @@ pub(crate) async fn get(
     Ok(JsonBytes(body))
 }
 
-/// Where a page begins and how far it may go.
-struct Place {
-    generation: i32,
-    start: Position,
-    to: Option<Position>,
-    range: Range,
+/// What a client says of where a page lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) dir: Direction,
+    pub(super) from: Option<&'a str>,
+    pub(super) to: Option<&'a str>,
 }
 
-async fn place(
+/// Where a page begins and how far it may go.
+pub(super) struct Place {
+    pub(super) generation: i32,
+    pub(super) start: Position,
+    pub(super) to: Option<Position>,
+    pub(super) range: Range,
+}
+
+pub(super) async fn place(
     caller: &Caller,
     view: &mut View,
     entered: &Entered,
-    request: &Request,
+    asked: Asked<'_>,
 ) -> Result<Place, MatrixError> {
     let shard = entered.room.shard;
     let generation = caller.barrier.heads.generation;
     // Everything that the view shows lies at or below its own heads.
     let snapshot = view.snapshot().await.map_err(storage_error)?;
     let head = snapshot.heads().await.map_err(storage_error)?.get(shard);
-    let to = match &request.to {
+    let to = match asked.to {
         Some(token) => Some(position(view, generation, shard, token).await?),
         None => None,
     };
-    let from = match &request.from {
+    let from = match asked.from {
         Some(token) => Some(position(view, generation, shard, token).await?.min(head)),
         None => None,
     };
-    let (start, range) = match request.dir {
+    let (start, range) = match asked.dir {
         Direction::Backward => {
             let start = from.unwrap_or(head);
             (
@@ -169,14 +183,19 @@ async fn lazy_members(
     Ok(members)
 }
 
-async fn write_chunk(
+/// Appends the events of a page.
+pub(super) async fn write_chunk(
     app: &AppState,
     caller: &Caller,
     view: &mut View,
     entered: &Entered,
     (page, out): (&Page, &mut Vec<u8>),
 ) -> Result<(), StorageError> {
-    let extras = app.rooms.extras(view, &entered.room, &page.events).await?;
+    let onlooker = onlooker(app, caller, entered);
+    let extras = app
+        .rooms
+        .extras_with_relations(view, &entered.room, &page.events, onlooker)
+        .await?;
     let writer = Writer {
         viewer: caller.viewer(app),
         room: &entered.room,
