@@ -43,6 +43,8 @@ CREATE INDEX events_by_rel_type ON events (shard, room_nid, relates_to, rel_type
     WHERE relates_to IS NOT NULL;
 CREATE INDEX events_by_thread ON events (shard, room_nid, pos)
     WHERE rel_type = 'm.thread' AND pos IS NOT NULL;
+CREATE INDEX events_by_time ON events (shard, room_nid, origin_server_ts, pos)
+    WHERE pos IS NOT NULL;
 CREATE INDEX events_by_room ON events (shard, room_nid, pos) WHERE pos IS NOT NULL;
 CREATE UNIQUE INDEX events_by_pos ON events (shard, pos) WHERE pos IS NOT NULL;
 

@@ -10,4 +10,6 @@ mod relations;
 mod room_state;
 mod sdks;
 mod sync;
+mod threads;
 mod timeline;
+mod timestamps;

@@ -10,6 +10,7 @@ mod entry;
 mod event;
 pub mod fields;
 pub mod filter;
+mod nearest;
 mod page;
 pub mod relations;
 mod room;

@@ -97,6 +97,24 @@ const EARLIEST: &str = concat!(
     "WHERE e.shard = $1 AND e.room_nid = $2 AND e.pos > $3 AND e.pos <= $4 \
      ORDER BY e.pos LIMIT $5"
 );
+// A row comparison, so that the index leads straight to the place.
+const AFTER_TIME: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e",
+    event_words!(),
+    "WHERE e.shard = $1 AND e.room_nid = $2 AND e.pos IS NOT NULL \
+     AND (e.origin_server_ts, e.pos) > ($3, $4) ORDER BY e.origin_server_ts, e.pos LIMIT $5"
+);
+const BEFORE_TIME: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e",
+    event_words!(),
+    "WHERE e.shard = $1 AND e.room_nid = $2 AND e.pos IS NOT NULL \
+     AND (e.origin_server_ts, e.pos) < ($3, $4) \
+     ORDER BY e.origin_server_ts DESC, e.pos DESC LIMIT $5"
+);
 const BY_ID: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -136,6 +154,8 @@ const ROOM_ACCOUNT_DATA: &str = "SELECT room_nid, type, content, pos FROM accoun
 pub(crate) const STATEMENTS: &[&str] = &[
     LATEST,
     EARLIEST,
+    AFTER_TIME,
+    BEFORE_TIME,
     BY_ID,
     BY_NIDS,
     STATES_AT,
@@ -187,6 +207,48 @@ pub async fn earliest(
         (&limit as _, Type::INT8),
     ];
     decode_events(&connection.query(EARLIEST, &params).await?)
+}
+
+/// The first events of a room behind a time and, at that time, behind a position; at most `limit`,
+/// by time.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn after_time(
+    connection: &Connection,
+    (shard, room): (Shard, RoomNid),
+    (ts, pos): (i64, Position),
+    limit: i64,
+) -> Result<Vec<EventRecord>, StorageError> {
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&room.0 as _, Type::INT8),
+        (&ts as _, Type::INT8),
+        (&pos as _, Type::INT8),
+        (&limit as _, Type::INT8),
+    ];
+    decode_events(&connection.query(AFTER_TIME, &params).await?)
+}
+
+/// The last events of a room before a time and, at that time, before a position; at most `limit`,
+/// the latest first.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn before_time(
+    connection: &Connection,
+    (shard, room): (Shard, RoomNid),
+    (ts, pos): (i64, Position),
+    limit: i64,
+) -> Result<Vec<EventRecord>, StorageError> {
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&room.0 as _, Type::INT8),
+        (&ts as _, Type::INT8),
+        (&pos as _, Type::INT8),
+        (&limit as _, Type::INT8),
+    ];
+    decode_events(&connection.query(BEFORE_TIME, &params).await?)
 }
 
 /// An event of a room by its id.

@@ -9,6 +9,8 @@ mod messages;
 mod relations;
 mod state;
 mod state_event;
+mod threads;
+mod timestamp_to_event;
 
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::Routes;
@@ -27,8 +29,9 @@ use ruma::api::client::relations::{
     get_relating_events, get_relating_events_with_rel_type,
     get_relating_events_with_rel_type_and_event_type,
 };
-use ruma::api::client::room::get_room_event;
+use ruma::api::client::room::{get_event_by_timestamp, get_room_event};
 use ruma::api::client::state::get_state_events;
+use ruma::api::client::threads::get_threads;
 use ruma::{EventId, RoomId};
 
 use crate::caller::Caller;
@@ -47,6 +50,8 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<get_relating_events_with_rel_type_and_event_type::v1::Request, _, _>(
         relations::of_kind_and_type,
     );
+    routes.ruma::<get_threads::v1::Request, _, _>(threads::get);
+    routes.ruma::<get_event_by_timestamp::v1::Request, _, _>(timestamp_to_event::get);
     // An empty state key may be left out, with or without its slash.
     for version in ["r0", "v3"] {
         for path in [
