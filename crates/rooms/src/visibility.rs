@@ -75,10 +75,10 @@ pub fn sight(changes: &[MembershipRecord]) -> Sight {
     };
     let joined = of(&[Membership::Join]);
     let mut shared = joined.clone();
-    let joins = changes
+    let mut joins = changes
         .iter()
         .filter(|change| change.membership == Membership::Join);
-    if let Some(last) = joins.last() {
+    if let Some(last) = joins.next_back() {
         shared.push(format!("(,{}]", last.pos));
     }
     let text = |ranges: &[String]| format!("{{{}}}", ranges.join(","));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ganglion_model::{Membership, PageToken, Position};
 use ganglion_rooms::client_event::Writer;
 use ganglion_rooms::relations::Onlooker;
-use ganglion_rooms::{RoomEvent, filter};
+use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self as stored, Range};
 
@@ -62,24 +62,7 @@ pub(crate) async fn write(
     }
     let room = &stretch.room.info;
     let engine = pass.engine;
-    // Where nothing was left out the client has got all children itself (client-server API,
-    // "Aggregations of child events").
-    let timeline_extras = if timeline.limited {
-        let onlooker = Onlooker {
-            viewer: pass.viewer(),
-            changes: &stretch.room.changes,
-            up_to: pass.moment.rooms.get(room.shard),
-        };
-        engine
-            .rooms
-            .extras_with_relations(&mut pass.view, room, &timeline.events, onlooker)
-            .await?
-    } else {
-        engine
-            .rooms
-            .extras(&mut pass.view, room, &timeline.events)
-            .await?
-    };
+    let timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
     let state_extras = engine
         .rooms
         .state_extras(&mut pass.view, room, &state)
@@ -130,6 +113,27 @@ pub(crate) async fn write(
     write_text(&mut out, &prev.encode());
     out.extend_from_slice(b"}}");
     Ok(Some(out))
+}
+
+async fn timeline_extras(
+    pass: &mut Pass<'_>,
+    stretch: &Stretch<'_>,
+    timeline: &Timeline,
+) -> Result<Extras, StorageError> {
+    let (rooms, room) = (&pass.engine.rooms, &stretch.room.info);
+    // Where nothing was left out the client has got all children itself (client-server API,
+    // "Aggregations of child events").
+    if !timeline.limited {
+        return rooms.extras(&mut pass.view, room, &timeline.events).await;
+    }
+    let onlooker = Onlooker {
+        viewer: pass.viewer(),
+        changes: &stretch.room.changes,
+        up_to: pass.moment.rooms.get(room.shard),
+    };
+    rooms
+        .extras_with_relations(&mut pass.view, room, &timeline.events, onlooker)
+        .await
 }
 
 fn is_joined(pass: &Pass<'_>, room: &UserRoom) -> bool {

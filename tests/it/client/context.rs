@@ -37,7 +37,7 @@ async fn what_came_before_and_after_and_where_it_goes_on() {
         assert_eq!(texts(&got["events_after"]), ["m11", "m12", "m13"]);
         // The state of then, not of now.
         assert!(keys(&got["state"], "m.room.name").is_empty());
-        assert_eq!(keys(&got["state"], "m.room.member"), [alice.id.clone()]);
+        assert_eq!(keys(&got["state"], "m.room.member"), [alice.id.as_str()]);
         for (dir, from, wanted) in [
             ("b", &got["start"], ["m7", "m6"]),
             ("f", &got["end"], ["m14", "m15"]),
@@ -89,7 +89,7 @@ async fn the_filter_is_for_what_is_around_and_members_load_lazily() {
     let lazy = enc(r#"{"lazy_load_members":true}"#);
     let query = format!("limit=0&filter={lazy}");
     let got = alice.get(&path(&room, &first, &query)).await.ok();
-    assert_eq!(keys(&got["state"], "m.room.member"), [alice.id.clone()]);
+    assert_eq!(keys(&got["state"], "m.room.member"), [alice.id.as_str()]);
     assert_eq!(keys(&got["state"], "m.room.create"), [""]);
     let whole = alice.get(&path(&room, &first, "limit=0")).await.ok();
     assert_eq!(keys(&whole["state"], "m.room.member").len(), 2);
