@@ -187,6 +187,7 @@ async fn build_create(channel: Channel) -> Result<(), Status> {
         room_version: "12".to_owned(),
         content: b"{}".to_vec().into(),
         room_id: None,
+        origin_server_ts: None,
     });
     request.set_timeout(Duration::from_secs(10));
     let reply = RoomWriterClient::new(channel).build_create(request).await?;

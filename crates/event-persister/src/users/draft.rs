@@ -7,11 +7,11 @@ use ganglion_model::{CommandId, MatrixError, Position, UserNid};
 use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
-    CreateFilter, NewDevice, Register, SetAccountData, SetProfileField, UserCommand,
+    CreateFilter, ForgetRoom, NewDevice, Register, SetAccountData, SetProfileField, UserCommand,
 };
 use ganglion_storage::batch::{
-    AccountDataRow, AccountRow, DeviceRow, FilterRow, JobRow, ProfileRow, RevocationRow, TokenRow,
-    UserRows,
+    AccountDataRow, AccountRow, DeviceRow, FilterRow, ForgottenRow, JobRow, ProfileRow,
+    RevocationRow, TokenRow, UserRows,
 };
 
 use super::facts::Facts;
@@ -21,6 +21,8 @@ use super::jobs;
 const KIND_ACCOUNT_DATA: u32 = 5;
 /// See [`KIND_ACCOUNT_DATA`].
 const KIND_TOKEN_REVOCATION: u32 = 6;
+/// See [`KIND_ACCOUNT_DATA`].
+const KIND_ROOM_FORGOTTEN: u32 = 20;
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
 /// What a field takes beyond its name and its value: quotes, colon, comma.
@@ -85,6 +87,7 @@ impl Draft {
             Command::SetAccountData(set) => self.set_account_data(user, set),
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
+            Command::ForgetRoom(forget) => self.forget_room(user, forget),
         }
     }
 
@@ -214,6 +217,36 @@ impl Draft {
             room_nid,
             data_type: set.r#type.clone(),
             content: set.content.to_vec(),
+            pos,
+        });
+        Ok(self.done(String::new()))
+    }
+
+    fn forget_room(&mut self, user: UserNid, forget: &ForgetRoom) -> Result<Outcome, MatrixError> {
+        let known = self.facts.rooms.get(&forget.room_id).copied();
+        let room_nid = known.ok_or_else(|| MatrixError::not_found("this room is not known"))?;
+        let mut up_to = forget.up_to;
+        let earlier = self
+            .rows
+            .forgotten
+            .iter()
+            .position(|row| row.user_nid == user && row.room_nid == room_nid);
+        if let Some(earlier) = earlier {
+            // Superseded before it was ever read: its position is void.
+            let row = self.rows.forgotten.swap_remove(earlier);
+            self.entries.retain(|entry| entry.pos != row.pos);
+            up_to = up_to.max(row.up_to);
+        }
+        let entry = log::RoomForgotten {
+            user_nid: user.0,
+            room_nid: room_nid.0,
+            up_to,
+        };
+        let pos = self.log(KIND_ROOM_FORGOTTEN, &entry);
+        self.rows.forgotten.push(ForgottenRow {
+            user_nid: user,
+            room_nid,
+            up_to,
             pos,
         });
         Ok(self.done(String::new()))

@@ -23,7 +23,7 @@ pub(super) struct Facts {
     pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
     /// The profiles of users that change theirs.
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
-    /// The rooms named by account data, those that are known.
+    /// The rooms named by account data or to be forgotten, those that are known.
     pub(super) rooms: HashMap<String, RoomNid>,
 }
 
@@ -83,6 +83,9 @@ impl Facts {
                     devices.extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
                 }
                 Some(Command::SetAccountData(set)) => rooms.extend(&set.room_id),
+                Some(Command::ForgetRoom(forget)) => {
+                    rooms.insert(&forget.room_id);
+                }
                 Some(Command::SetProfileField(_)) => profiles.push(*user),
                 _ => {}
             }

@@ -55,6 +55,9 @@ pub struct BuildCreateRequest {
     /// Room versions before 12: the room id chosen by the caller.
     #[prost(string, optional, tag = "4")]
     pub room_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The event's time; absent: now. With it the same request makes the same event, byte for byte.
+    #[prost(int64, optional, tag = "5")]
+    pub origin_server_ts: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BuildCreateReply {
@@ -86,7 +89,10 @@ pub struct RoomCommand {
     /// 16 bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub command_id: ::prost::bytes::Bytes,
-    #[prost(oneof = "room_command::Command", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "room_command::Command",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22"
+    )]
     pub command: ::core::option::Option<room_command::Command>,
 }
 /// Nested message and enum types in `RoomCommand`.
@@ -109,6 +115,12 @@ pub mod room_command {
         SetAlias(super::SetAlias),
         #[prost(message, tag = "10")]
         DeleteAlias(super::DeleteAlias),
+        #[prost(message, tag = "20")]
+        SetPublished(super::SetPublished),
+        #[prost(message, tag = "21")]
+        PrepareUpgrade(super::PrepareUpgrade),
+        #[prost(message, tag = "22")]
+        FinishUpgrade(super::FinishUpgrade),
     }
 }
 /// A whole new room in one batch: the create event, the creator's join, and `events` in order, each
@@ -280,6 +292,34 @@ pub struct DeleteAlias {
     #[prost(string, tag = "2")]
     pub sender: ::prost::alloc::string::String,
 }
+/// Lists the room in the public directory, or takes it out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPublished {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub published: bool,
+}
+/// Whether the sender may replace this room by another. The reply's event is the room's last one, its
+/// value the time (milliseconds since the epoch): the same for every repetition.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrepareUpgrade {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+}
+/// The end of an upgrade, all in one batch: the tombstone; where the sender may, no canonical alias
+/// and power levels that keep the room quiet; the aliases and the place in the public directory go to
+/// the replacement, which exists.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishUpgrade {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub replacement_room: ::prost::alloc::string::String,
+    /// Content of m.room.tombstone.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub tombstone: ::prost::bytes::Bytes,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UserCommand {
     #[prost(string, tag = "1")]
@@ -287,7 +327,7 @@ pub struct UserCommand {
     /// 16 bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub command_id: ::prost::bytes::Bytes,
-    #[prost(oneof = "user_command::Command", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "user_command::Command", tags = "3, 4, 5, 6, 7, 8, 20")]
     pub command: ::core::option::Option<user_command::Command>,
 }
 /// Nested message and enum types in `UserCommand`.
@@ -306,6 +346,8 @@ pub mod user_command {
         CreateFilter(super::CreateFilter),
         #[prost(message, tag = "8")]
         SetProfileField(super::SetProfileField),
+        #[prost(message, tag = "20")]
+        ForgetRoom(super::ForgetRoom),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -369,6 +411,14 @@ pub struct SetProfileField {
     /// A JSON value.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// The user's memberships in the room up to a position of the room's shard are forgotten.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetRoom {
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub up_to: i64,
 }
 /// Generated client implementations.
 pub mod room_writer_client {

@@ -72,6 +72,19 @@ pub struct AccountDataRow {
     pub pos: Position,
 }
 
+/// A room that a user has forgotten.
+#[derive(Debug, Clone)]
+pub struct ForgottenRow {
+    /// Who.
+    pub user_nid: UserNid,
+    /// Which; at most once per user and batch.
+    pub room_nid: RoomNid,
+    /// Up to this position of the room's shard, if nothing later is forgotten already.
+    pub up_to: Position,
+    /// Its position in the user's log.
+    pub pos: Position,
+}
+
 /// A profile field.
 #[derive(Debug, Clone)]
 pub struct ProfileRow {
@@ -124,6 +137,8 @@ pub struct UserRows {
     pub tokens: Vec<TokenRow>,
     /// Account data.
     pub account_data: Vec<AccountDataRow>,
+    /// Forgotten rooms.
+    pub forgotten: Vec<ForgottenRow>,
     /// Profile fields.
     pub profiles: Vec<ProfileRow>,
     /// Filters.
@@ -156,6 +171,10 @@ const SET_ACCOUNT_DATA: &str = "INSERT INTO account_data (shard, user_nid, room_
     $6::bigint[]) AS a \
     ON CONFLICT (shard, user_nid, room_nid, type) DO UPDATE SET content = excluded.content, \
     pos = excluded.pos";
+const FORGET_ROOMS: &str = "INSERT INTO forgotten_rooms (shard, user_nid, room_nid, up_to, pos) \
+    SELECT $1, f.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS f \
+    ON CONFLICT (shard, user_nid, room_nid) DO UPDATE \
+    SET up_to = greatest(forgotten_rooms.up_to, excluded.up_to), pos = excluded.pos";
 const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) \
     ON CONFLICT (user_nid, field) DO UPDATE SET value = excluded.value";
@@ -178,6 +197,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     ADD_DEVICES,
     ADD_TOKENS,
     SET_ACCOUNT_DATA,
+    FORGET_ROOMS,
     SET_PROFILES,
     CLEAR_PROFILES,
     ADD_FILTERS,
@@ -297,6 +317,7 @@ impl UserRows {
                 ],
             );
         }
+        self.add_forgotten(pipeline, shard);
         self.add_profiles(pipeline);
         let f = &self.filters;
         if !f.is_empty() {
@@ -320,6 +341,22 @@ impl UserRows {
                     column!(j, Type::INT2_ARRAY, |j| j.kind),
                     column!(j, Type::BYTEA_ARRAY, |j| j.body.clone()),
                     column!(j, Type::INT8_ARRAY, |j| j.created_at),
+                ],
+            );
+        }
+    }
+
+    fn add_forgotten(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let f = &self.forgotten;
+        if !f.is_empty() {
+            pipeline.add(
+                FORGET_ROOMS,
+                vec![
+                    (Box::new(shard), Type::INT2),
+                    column!(f, Type::INT8_ARRAY, |f| f.user_nid.0),
+                    column!(f, Type::INT8_ARRAY, |f| f.room_nid.0),
+                    column!(f, Type::INT8_ARRAY, |f| f.up_to),
+                    column!(f, Type::INT8_ARRAY, |f| f.pos),
                 ],
             );
         }
