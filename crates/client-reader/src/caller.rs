@@ -41,6 +41,32 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
+/// The same for an endpoint that can be called without an access token; a token that is given must
+/// be valid.
+pub(crate) struct MaybeCaller(pub(crate) Option<Caller>);
+
+impl FromRequestParts<AppState> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        if bearer_token(parts).is_err() {
+            return Ok(Self(None));
+        }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        Ok(Self(Some(caller)))
+    }
+}
+
+impl MaybeCaller {
+    /// The database as the caller, or anybody, must see it.
+    pub(crate) fn view(&self, app: &AppState) -> View {
+        match &self.0 {
+            Some(caller) => caller.view(app),
+            None => View::new(&app.db, None),
+        }
+    }
+}
+
 impl Caller {
     /// The database as the caller must see it.
     pub(crate) fn view(&self, app: &AppState) -> View {

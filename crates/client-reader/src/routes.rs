@@ -1,6 +1,8 @@
 //! The endpoints, in groups; each is one file, whose path is its name in the specification.
 
 mod account_data;
+mod aliases;
+mod directory;
 mod filters;
 mod profile;
 mod push_rules;
@@ -23,6 +25,8 @@ pub(crate) fn all() -> Routes<AppState> {
     account_data::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
+    aliases::routes(&mut routes);
+    directory::routes(&mut routes);
     room_reads::routes(&mut routes);
     room_writes::routes(&mut routes);
     sync::routes(&mut routes);

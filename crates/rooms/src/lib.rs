@@ -13,6 +13,7 @@ pub mod filter;
 mod page;
 mod room;
 mod state;
+mod summary;
 mod view;
 pub mod visibility;
 
@@ -22,4 +23,5 @@ pub use event::RoomEvent;
 pub use page::{Page, PageRequest};
 pub use room::{RoomInfo, Rooms};
 pub use state::StateAt;
+pub use summary::Summary;
 pub use view::View;

@@ -10,7 +10,7 @@ use crate::sandbox::{bin_dir, metric, shared};
 use crate::user::{enc, http};
 
 /// Routes that need no access token.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 14] = [
     "/_matrix/client/versions",
     "/.well-known/matrix/client",
     "/register",
@@ -18,6 +18,13 @@ const OPEN: [&str; 7] = [
     "GET /_matrix/client/v3/profile",
     "GET /_matrix/client/r0/profile",
     "/v1/",
+    "GET /_matrix/client/v3/directory/room/",
+    "GET /_matrix/client/r0/directory/room/",
+    "GET /_matrix/client/v3/directory/list/room/",
+    "GET /_matrix/client/r0/directory/list/room/",
+    "GET /_matrix/client/v3/publicRooms",
+    "GET /_matrix/client/r0/publicRooms",
+    "GET /_matrix/client/v1/room_summary",
 ];
 
 fn routes() -> Vec<(Method, String)> {
