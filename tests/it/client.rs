@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod conversation;
 mod directory;
+mod knocking;
 mod membership;
 mod personal;
 mod refusals;
