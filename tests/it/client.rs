@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod conversation;
 mod directory;
+mod forget;
 mod knocking;
 mod membership;
 mod personal;
