@@ -14,3 +14,4 @@ mod sdks;
 mod summary;
 mod sync;
 mod timeline;
+mod upgrade;

@@ -12,6 +12,7 @@ mod redact;
 mod send;
 mod state;
 mod unban;
+mod upgrade;
 
 use bytes::Bytes;
 use ganglion_event_rules::content::parse_object;
@@ -39,6 +40,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::membership::unban_user::v3::Request, _, _>(unban::post);
     routes.ruma::<ruma::api::client::knock::knock_room::v3::Request, _, _>(knock::post);
     routes.ruma::<ruma::api::client::membership::forget_room::v3::Request, _, _>(forget::post);
+    routes.ruma::<ruma::api::client::room::upgrade_room::v3::Request, _, _>(upgrade::post);
     routes.ruma::<ruma::api::client::message::send_message_event::v3::Request, _, _>(send::put);
     routes.ruma::<ruma::api::client::redact::redact_event::v3::Request, _, _>(redact::put);
     for version in ["r0", "v3"] {
