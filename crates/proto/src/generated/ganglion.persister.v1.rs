@@ -307,7 +307,9 @@ pub struct PrepareUpgrade {
     #[prost(string, tag = "1")]
     pub sender: ::prost::alloc::string::String,
 }
-/// The end of an upgrade, all in one batch: the tombstone; where the sender may, no canonical alias
+/// The end of an upgrade, all in one batch.
+///
+/// The tombstone; where the sender may, no canonical alias
 /// and power levels that keep the room quiet; the aliases and the place in the public directory go to
 /// the replacement, which exists.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -71,7 +71,11 @@ pub(crate) async fn post(
     )?;
     // Before the power levels, which may not let the caller ban.
     let levels = events.pop_if(|event| event.r#type == "m.room.power_levels");
-    events.extend(bans);
+    // Nobody bans a creator.
+    let creators = &request.additional_creators;
+    events.extend(bans.into_iter().filter(|ban| {
+        !version.privileges_creators() || creators.iter().all(|user| *user != ban.state_key)
+    }));
     events.extend(levels);
     let profile = profile_content(&app, &caller, &caller.user_id).await?;
     let create = CreateRoom {

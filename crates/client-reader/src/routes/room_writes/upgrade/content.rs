@@ -171,21 +171,31 @@ fn add_creator(
 /// Power levels as every room version takes them: since version 10 levels are integers, before they
 /// may be written in strings. What is no level is left out and has its default.
 fn integers(levels: CanonicalJsonObject) -> CanonicalJsonObject {
-    levels
-        .into_iter()
-        .filter_map(|(key, value)| {
-            let value = match value {
-                CanonicalJsonValue::Object(table) => CanonicalJsonValue::Object(integers(table)),
-                CanonicalJsonValue::String(text) => {
-                    let level: i64 = text.trim().parse().ok()?;
-                    CanonicalJsonValue::Integer(Int::new(level)?)
-                }
-                CanonicalJsonValue::Integer(level) => CanonicalJsonValue::Integer(level),
-                _ => return None,
-            };
-            Some((key, value))
-        })
-        .collect()
+    let is_table = |key: &str| matches!(key, "events" | "notifications" | "users");
+    let entry = |(key, value): (String, CanonicalJsonValue)| {
+        let value = match value {
+            CanonicalJsonValue::Object(table) if is_table(&key) => {
+                let table = table.into_iter();
+                let levels = table.filter_map(|(name, value)| Some((name, integer(value)?)));
+                CanonicalJsonValue::Object(levels.collect())
+            }
+            value if !is_table(&key) => integer(value)?,
+            _ => return None,
+        };
+        Some((key, value))
+    };
+    levels.into_iter().filter_map(entry).collect()
+}
+
+fn integer(value: CanonicalJsonValue) -> Option<CanonicalJsonValue> {
+    match value {
+        CanonicalJsonValue::Integer(_) => Some(value),
+        CanonicalJsonValue::String(text) => {
+            let level: i64 = text.trim().parse().ok()?;
+            Int::new(level).map(CanonicalJsonValue::Integer)
+        }
+        _ => None,
+    }
 }
 
 /// Of the canonical aliases those that go over to the new room.

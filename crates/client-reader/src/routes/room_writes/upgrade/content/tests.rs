@@ -11,6 +11,7 @@ fn object(value: serde_json::Value) -> CanonicalJsonObject {
 fn levels_become_integers() {
     let old = json!({
         "ban": "50", "kick": 40, "redact": "much", "users": {"@a:x": " 100 ", "@b:x": true},
+        "events": 5, "invite": {"a": 1},
     });
     let new = json!({"ban": 50, "kick": 40, "users": {"@a:x": 100}});
     assert_eq!(integers(object(old)), object(new));
