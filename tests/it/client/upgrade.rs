@@ -124,10 +124,9 @@ async fn what_goes_over_and_what_stays() {
     for reader in &readers {
         have_moved(&alice.at(reader), &both, (&old, &new)).await;
     }
-    let canonical_new = state(&alice, &new, "m.room.canonical_alias").await;
-    assert_eq!(canonical_new, canonical);
-    let canonical_old = state(&alice, &old, "m.room.canonical_alias").await;
-    assert_eq!(canonical_old, json!({}));
+    for (room, aliases) in [(&new, canonical), (&old, json!({}))] {
+        assert_eq!(state(&alice, room, "m.room.canonical_alias").await, aliases);
+    }
     assert_eq!(bob.join(&alias).await.ok()["room_id"], new);
     // The old room is quiet.
     let levels = state(&alice, &old, "m.room.power_levels").await;
