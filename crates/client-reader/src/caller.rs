@@ -3,7 +3,9 @@
 use axum::extract::FromRequestParts;
 use ganglion_accounts::{Identity, storage_error};
 use ganglion_http_kit::{ApiError, bearer_token};
-use ganglion_model::{MatrixError, UserNid};
+use ganglion_model::{AccessToken, CommandId, MatrixError, UserNid};
+use ganglion_proto::persister::UseToken;
+use ganglion_proto::persister::user_command::Command;
 use ganglion_rooms::{View, Viewer};
 use ganglion_storage::Barrier;
 use http::request::Parts;
@@ -31,7 +33,16 @@ impl FromRequestParts<AppState> for Caller {
             user_nid,
             device_id,
             kind: _,
+            first_use,
         } = app.accounts.authenticate(&barrier, &token).await?;
+        if first_use {
+            // The tokens before it end before anything is done with this one.
+            let token_hash = AccessToken::hash_of(&token).to_vec().into();
+            let command = Command::UseToken(UseToken { token_hash });
+            app.commands
+                .user(&user_id, CommandId::random(), command)
+                .await?;
+        }
         Ok(Self {
             user_id,
             user_nid,

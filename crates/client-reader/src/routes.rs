@@ -1,9 +1,12 @@
 //! The endpoints, in groups; each is one file, whose path is its name in the specification.
 
+mod account;
 mod account_data;
 mod aliases;
+mod devices;
 mod directory;
 mod filters;
+mod interactive;
 mod profile;
 mod push_rules;
 mod room_reads;
@@ -21,6 +24,8 @@ pub(crate) fn all() -> Routes<AppState> {
     let mut routes = Routes::new();
     server::routes(&mut routes);
     session::routes(&mut routes);
+    account::routes(&mut routes);
+    devices::routes(&mut routes);
     profile::routes(&mut routes);
     account_data::routes(&mut routes);
     filters::routes(&mut routes);

@@ -13,8 +13,9 @@ pub use room_rows::{
     RoomChangeRow, RoomRows, SnapshotRow, packed_extremities, unpacked_extremities,
 };
 pub use user_rows::{
-    AccountDataRow, AccountRow, DeviceRow, FilterRow, ForgottenRow, JobRow, ProfileRow,
-    RevocationRow, TokenRow, UserRows,
+    AccountDataRow, AccountRow, DeactivationRow, DeviceNameRow, DeviceRow, Ends, FilterRow,
+    ForgottenRow, JobRow, PasswordRow, ProfileRow, RefreshTokenRow, RevocationRow, TokenRow,
+    UserRows,
 };
 
 use crate::connection::{Connection, Param};
