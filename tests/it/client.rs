@@ -3,11 +3,14 @@
 mod accounts;
 mod aliases;
 mod conversation;
+mod devices;
 mod directory;
 mod forget;
 mod knocking;
 mod membership;
+mod passwords;
 mod personal;
+mod refresh;
 mod refusals;
 mod room_state;
 mod sdks;
