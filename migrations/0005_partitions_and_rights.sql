@@ -13,9 +13,7 @@ BEGIN
         END LOOP;
     END LOOP;
     FOR n IN 32..63 LOOP
-        FOREACH parent IN ARRAY ARRAY[
-            'token_revocations', 'account_data', 'forgotten_rooms', 'commands'
-        ] LOOP
+        FOREACH parent IN ARRAY ARRAY['token_revocations', 'account_data', 'commands'] LOOP
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)',
                 parent || '_' || n, parent, n);
         END LOOP;

@@ -291,7 +291,7 @@ const SET_ACCOUNT_DATA: &str = "INSERT INTO account_data (shard, user_nid, room_
     pos = excluded.pos";
 const FORGET_ROOMS: &str = "INSERT INTO forgotten_rooms (shard, user_nid, room_nid, up_to, pos) \
     SELECT $1, f.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS f \
-    ON CONFLICT (shard, user_nid, room_nid) DO UPDATE \
+    ON CONFLICT (user_nid, room_nid) DO UPDATE \
     SET up_to = greatest(forgotten_rooms.up_to, excluded.up_to), pos = excluded.pos";
 const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) \
