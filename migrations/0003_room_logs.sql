@@ -110,10 +110,10 @@ CREATE TABLE room_aliases (
     creator_nid bigint NOT NULL,
     created_at bigint NOT NULL
 );
+CREATE INDEX room_aliases_by_room ON room_aliases (room_nid);
 
--- Rooms in the public directory.
+-- Rooms in the public directory, which is read in the order of their numbers.
 CREATE TABLE public_rooms (
-    shard smallint NOT NULL,
-    room_nid bigint NOT NULL,
-    PRIMARY KEY (shard, room_nid)
+    room_nid bigint PRIMARY KEY,
+    shard smallint NOT NULL
 );

@@ -47,12 +47,14 @@ GRANT INSERT, UPDATE, DELETE ON instances TO ganglion_event_persister;
 GRANT UPDATE ON shards, id_allocator TO ganglion_event_persister;
 GRANT INSERT ON batches, generations, commands, users, event_types, state_slots, rooms, events,
     room_changes, snapshots, current_state, user_memberships, room_aliases, public_rooms, accounts,
-    devices, access_tokens, token_revocations, account_data, profiles, filters, jobs
+    devices, access_tokens, refresh_tokens, token_revocations, account_data, forgotten_rooms,
+    profiles, filters, jobs
     TO ganglion_event_persister;
-GRANT UPDATE ON events, current_state, accounts, devices, access_tokens, account_data, profiles,
-    registration_tokens, jobs TO ganglion_event_persister;
+GRANT UPDATE ON events, current_state, room_aliases, accounts, devices, access_tokens,
+    refresh_tokens, account_data, forgotten_rooms, profiles, registration_tokens, jobs
+    TO ganglion_event_persister;
 GRANT DELETE ON batches, commands, current_state, room_aliases, public_rooms, devices, access_tokens,
-    token_revocations, account_data, profiles, jobs TO ganglion_event_persister;
+    refresh_tokens, token_revocations, account_data, profiles, filters, jobs TO ganglion_event_persister;
 -- A stopped process must not hold locks for ever, nor a statement run on when nobody waits. Where the
 -- migrations' user may not alter roles, it is set by hand: docs/operations.md.
 DO $$

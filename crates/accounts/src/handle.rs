@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use ganglion_cluster::Follower;
 use ganglion_model::{AccessToken, Clock, MatrixError, Shard, UserNid};
-use ganglion_storage::accounts::{self as rows, AccountRecord, TokenRecord};
+use ganglion_storage::accounts::{
+    self as rows, AccountRecord, DeviceRecord, TokenRecord, TokenStage,
+};
 use ganglion_storage::{Barrier, Database, StorageError, intern};
 use ganglion_telemetry::metrics::Counter;
 use ruma::push::Ruleset;
-use ruma::{DeviceId, RoomId, UserId};
+use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
 
 use crate::push_rules;
@@ -69,7 +71,8 @@ impl Accounts {
     /// Who holds an access token, as of the barrier.
     ///
     /// # Errors
-    /// 401 `M_UNKNOWN_TOKEN` if nobody does; 503 if the database is away.
+    /// 401 `M_UNKNOWN_TOKEN` if nobody does, with `soft_logout` if the token has only expired or has
+    /// been replaced by a refresh; 503 if the database is away.
     pub async fn authenticate(
         &self,
         barrier: &Barrier,
@@ -83,8 +86,13 @@ impl Accounts {
         }
         LOOKUPS.with(&[("in", "database")]).increment(1);
         let era = self.0.tokens.era();
-        let record = read!(self, barrier, |c| rows::token(c, &hash)).ok_or_else(unknown_token)?;
+        let record =
+            read!(self, barrier, |c| rows::token(c, &hash)).ok_or_else(|| unknown_token(false))?;
         let identity = identity(&record)?;
+        if identity.first_use {
+            // Not to be remembered: its use is about to change what is stored.
+            return self.unexpired(identity, record.expires_at);
+        }
         let shard = Shard::of_user(&identity.user_id);
         let known = Known {
             identity: identity.clone(),
@@ -121,7 +129,7 @@ impl Accounts {
         expires_at: Option<i64>,
     ) -> Result<Identity, MatrixError> {
         match expires_at {
-            Some(end) if end <= self.0.clock.now_ms() => Err(unknown_token()),
+            Some(end) if end <= self.0.clock.now_ms() => Err(unknown_token(true)),
             _ => Ok(identity),
         }
     }
@@ -136,6 +144,35 @@ impl Accounts {
         user: &UserId,
     ) -> Result<Option<AccountRecord>, MatrixError> {
         Ok(read!(self, barrier, |c| rows::account(c, user.as_str())))
+    }
+
+    /// All devices of a user, oldest first.
+    ///
+    /// # Errors
+    /// 503 if the database is away.
+    pub async fn devices(
+        &self,
+        barrier: &Barrier,
+        user: UserNid,
+    ) -> Result<Vec<DeviceRecord>, MatrixError> {
+        Ok(read!(self, barrier, |c| rows::devices_of(c, user)))
+    }
+
+    /// Whose a refresh token is.
+    ///
+    /// # Errors
+    /// 401 `M_UNKNOWN_TOKEN` if nobody has it; 503 if the database is away.
+    pub async fn refresh_owner(
+        &self,
+        barrier: &Barrier,
+        token_hash: &[u8; 32],
+    ) -> Result<OwnedUserId, MatrixError> {
+        let owner = read!(self, barrier, |c| rows::refresh_owner(c, token_hash));
+        let owner = owner.ok_or_else(|| unknown_token(false))?;
+        UserId::parse(&owner).map_err(|_invalid| {
+            tracing::error!(user.id = owner, "users.user_id is not one");
+            MatrixError::internal()
+        })
     }
 
     /// Whether an account can be made with a registration token.
@@ -154,7 +191,7 @@ impl Accounts {
             .is_some_and(|record| record.is_valid(self.0.clock.now_ms())))
     }
 
-    /// All profile fields of a user; `None` if there is no such account.
+    /// All profile fields of a user; `None` if there is no such account, or no more.
     ///
     /// # Errors
     /// 503 if the database is away.
@@ -163,7 +200,8 @@ impl Accounts {
         barrier: &Barrier,
         user: &UserId,
     ) -> Result<Option<BTreeMap<String, Value>>, MatrixError> {
-        let Some(account) = self.account(barrier, user).await? else {
+        let account = self.account(barrier, user).await?;
+        let Some(account) = account.filter(|account| !account.deactivated) else {
             return Ok(None);
         };
         let wanted = [account.user_nid];
@@ -261,12 +299,14 @@ fn identity(record: &TokenRecord) -> Result<Identity, MatrixError> {
         user_nid: record.user_nid,
         device_id: <&DeviceId>::from(record.device_id.as_str()).to_owned(),
         kind: UserKind::from_i16(record.kind).ok_or_else(|| broken("accounts.kind"))?,
+        first_use: record.stage == TokenStage::Next,
     })
 }
 
-fn unknown_token() -> MatrixError {
+/// `soft`: the device is still there, and a refresh or a login goes on with it.
+fn unknown_token(soft: bool) -> MatrixError {
     MatrixError {
-        extra: Some(r#"{"soft_logout":false}"#.to_owned()),
+        extra: Some(format!(r#"{{"soft_logout":{soft}}}"#)),
         ..MatrixError::new(401, "M_UNKNOWN_TOKEN", "the access token is not known")
     }
 }

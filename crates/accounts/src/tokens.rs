@@ -65,6 +65,9 @@ pub struct Identity {
     pub device_id: OwnedDeviceId,
     /// What kind of account it is.
     pub kind: UserKind,
+    /// True if the token came of a refresh and nobody is known to have used it before: its use ends
+    /// the tokens before it.
+    pub first_use: bool,
 }
 
 /// What was read about a token.

@@ -3,7 +3,9 @@
 use axum::extract::FromRequestParts;
 use ganglion_accounts::{Identity, storage_error};
 use ganglion_http_kit::{ApiError, bearer_token};
-use ganglion_model::{MatrixError, UserNid};
+use ganglion_model::{AccessToken, CommandId, MatrixError, UserNid};
+use ganglion_proto::persister::UseToken;
+use ganglion_proto::persister::user_command::Command;
 use ganglion_rooms::{View, Viewer};
 use ganglion_storage::Barrier;
 use http::request::Parts;
@@ -31,13 +33,48 @@ impl FromRequestParts<AppState> for Caller {
             user_nid,
             device_id,
             kind: _,
+            first_use,
         } = app.accounts.authenticate(&barrier, &token).await?;
+        if first_use {
+            // The tokens before it end before anything is done with this one.
+            let token_hash = AccessToken::hash_of(&token).to_vec().into();
+            let command = Command::UseToken(UseToken { token_hash });
+            app.commands
+                .user(&user_id, CommandId::random(), command)
+                .await?;
+        }
         Ok(Self {
             user_id,
             user_nid,
             device_id,
             barrier,
         })
+    }
+}
+
+/// The same for an endpoint that can be called without an access token; a token that is given must
+/// be valid.
+pub(crate) struct MaybeCaller(pub(crate) Option<Caller>);
+
+impl FromRequestParts<AppState> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        if bearer_token(parts).is_err() {
+            return Ok(Self(None));
+        }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        Ok(Self(Some(caller)))
+    }
+}
+
+impl MaybeCaller {
+    /// The database as the caller, or anybody, must see it.
+    pub(crate) fn view(&self, app: &AppState) -> View {
+        match &self.0 {
+            Some(caller) => caller.view(app),
+            None => View::new(&app.db, None),
+        }
     }
 }
 

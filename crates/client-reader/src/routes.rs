@@ -1,7 +1,12 @@
 //! The endpoints, in groups; each is one file, whose path is its name in the specification.
 
+mod account;
 mod account_data;
+mod aliases;
+mod devices;
+mod directory;
 mod filters;
+mod interactive;
 mod profile;
 mod push_rules;
 mod room_reads;
@@ -19,10 +24,14 @@ pub(crate) fn all() -> Routes<AppState> {
     let mut routes = Routes::new();
     server::routes(&mut routes);
     session::routes(&mut routes);
+    account::routes(&mut routes);
+    devices::routes(&mut routes);
     profile::routes(&mut routes);
     account_data::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
+    aliases::routes(&mut routes);
+    directory::routes(&mut routes);
     room_reads::routes(&mut routes);
     room_writes::routes(&mut routes);
     sync::routes(&mut routes);

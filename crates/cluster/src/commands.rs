@@ -25,6 +25,8 @@ static RETRIES: Counter = Counter::new(
 
 /// The role that owns shards.
 const PERSISTER: &str = "event-persister";
+/// A call that takes longer may wait for an owner that stands still.
+const SLOW_CALL: Duration = Duration::from_millis(250);
 /// What a caller that found a full queue is told to wait.
 const BUSY_MS: u64 = 500;
 
@@ -209,16 +211,24 @@ impl Commands {
         }
     }
 
-    /// Returns when another instance owns the shard.
+    /// Returns when another instance owns the shard. While the call takes long, PostgreSQL is asked
+    /// more often than by the heartbeat.
     async fn moved(&self, shard: Shard, from: &Owner) {
         let mut changes = self.cluster.changes();
         let elsewhere = |map: &ShardMap| {
             map.owner(shard)
                 .is_some_and(|owner| owner.instance != from.instance)
         };
-        if changes.wait_for(elsewhere).await.is_err() {
-            // Nobody watches the cluster any more: the process is ending.
-            std::future::pending::<()>().await;
+        loop {
+            let waited = tokio::time::timeout(SLOW_CALL, changes.wait_for(elsewhere)).await;
+            match waited.map(|moved| moved.is_ok()) {
+                Ok(true) => return,
+                // Nobody watches the cluster any more: the process is ending.
+                Ok(false) => return std::future::pending().await,
+                Err(_elapsed) => {
+                    self.cluster.refresh().await;
+                }
+            }
         }
     }
 

@@ -202,6 +202,12 @@ impl Config {
             accounts.password_min_length as u64,
             1,
         );
+        at_least(
+            found,
+            "accounts.access_token_lifetime_ms",
+            accounts.access_token_lifetime_ms,
+            1_000,
+        );
     }
 }
 

@@ -54,7 +54,9 @@ pub(crate) fn build_create(
         prev_events: Vec::new(),
         auth_events: Vec::new(),
         depth: 1,
-        origin_server_ts: shared.clock.now_ms(),
+        origin_server_ts: request
+            .origin_server_ts
+            .unwrap_or_else(|| shared.clock.now_ms()),
         redacts: None,
     };
     let bad = |error: ganglion_event_rules::FormatError| MatrixError::bad_json(error.to_string());

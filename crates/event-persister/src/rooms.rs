@@ -15,6 +15,7 @@ mod pdus;
 mod place;
 mod redact;
 mod room;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,6 +93,9 @@ impl RoomShard {
             Command::UpdateProfile(update) => self.update_profile(room, update, part).await,
             Command::SetAlias(set) => self.set_alias(room, set, part).await,
             Command::DeleteAlias(delete) => self.delete_alias(room, delete, part).await,
+            Command::SetPublished(set) => self.set_published(room, set, part).await,
+            Command::PrepareUpgrade(prepare) => self.prepare_upgrade(room, prepare, part).await,
+            Command::FinishUpgrade(finish) => self.finish_upgrade(room, finish, part).await,
         }
     }
 

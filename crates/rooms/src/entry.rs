@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ganglion_model::{Membership, Position, UserNid};
-use ganglion_storage::{StorageError, memberships, state};
+use ganglion_storage::{StorageError, directory, memberships};
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,7 +31,7 @@ impl Rooms {
         view: &mut View,
         alias: &RoomAliasId,
     ) -> Result<Option<OwnedRoomId>, StorageError> {
-        let room_id = state::room_of_alias(view.snapshot().await?, alias.as_str()).await?;
+        let room_id = directory::room_of_alias(view.snapshot().await?, alias.as_str()).await?;
         Ok(room_id.and_then(|room_id| OwnedRoomId::try_from(room_id).ok()))
     }
 
@@ -90,7 +90,10 @@ impl Rooms {
     }
 
     /// The content of a state event with an empty state key; null if there is none.
-    async fn content_now(
+    ///
+    /// # Errors
+    /// As [`View::snapshot`].
+    pub async fn content_now(
         &self,
         view: &mut View,
         room: &RoomInfo,
@@ -107,7 +110,7 @@ impl Rooms {
 }
 
 /// The rooms whose members may join.
-fn allowed_rooms(join_rules: Value) -> Vec<String> {
+pub(crate) fn allowed_rooms(join_rules: Value) -> Vec<String> {
     let Ok(rules) = serde_json::from_value::<JoinRules>(join_rules) else {
         return Vec::new();
     };

@@ -15,6 +15,7 @@ mod page;
 pub mod relations;
 mod room;
 mod state;
+mod summary;
 mod view;
 pub mod visibility;
 
@@ -24,4 +25,5 @@ pub use event::RoomEvent;
 pub use page::{Page, PageRequest, Source};
 pub use room::{RoomInfo, Rooms};
 pub use state::StateAt;
+pub use summary::Summary;
 pub use view::View;

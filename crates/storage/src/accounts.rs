@@ -36,6 +36,60 @@ pub struct TokenRecord {
     pub kind: i16,
     /// When it ends by itself.
     pub expires_at: Option<i64>,
+    /// Where it stands among the device's tokens.
+    pub stage: TokenStage,
+}
+
+/// Where a token stands among the tokens of its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenStage {
+    /// In use.
+    Current,
+    /// Made by a refresh and not used yet.
+    Next,
+    /// Replaced by one that was used.
+    Past,
+}
+
+impl TokenStage {
+    /// The number in the database.
+    #[must_use]
+    pub fn number(self) -> i16 {
+        match self {
+            Self::Current => 0,
+            Self::Next => 1,
+            Self::Past => 2,
+        }
+    }
+
+    fn decode(number: i16) -> Result<Self, StorageError> {
+        match number {
+            0 => Ok(Self::Current),
+            1 => Ok(Self::Next),
+            2 => Ok(Self::Past),
+            _ => Err(StorageError::inconsistent(format!("stage {number}"))),
+        }
+    }
+}
+
+/// The device of a token, and where it stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// Which device's.
+    pub device_id: String,
+    /// Where.
+    pub stage: TokenStage,
+}
+
+/// A device as its user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// Its id.
+    pub device_id: String,
+    /// What it is called.
+    pub display_name: Option<String>,
 }
 
 /// What is left of a registration token.
@@ -82,10 +136,19 @@ const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated
     FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
 const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
     WHERE user_nid = ANY($1)";
-const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at \
+const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
     JOIN accounts a ON a.user_nid = t.user_nid \
     WHERE t.token_hash = $1 AND a.deactivated_at IS NULL";
+const ACCESS_PLACES: &str = "SELECT token_hash, user_nid, device_id, stage FROM access_tokens \
+    WHERE token_hash = ANY($1)";
+const REFRESH_PLACES: &str = "SELECT token_hash, user_nid, device_id, stage FROM refresh_tokens \
+    WHERE token_hash = ANY($1)";
+const REFRESH_OWNER: &str = "SELECT u.user_id FROM refresh_tokens t \
+    JOIN users u ON u.user_nid = t.user_nid WHERE t.token_hash = $1";
+const DEVICES_OF: &str = "SELECT device_id, display_name FROM devices WHERE user_nid = $1 \
+    ORDER BY created_at, device_id";
+const DEVICES_OF_ALL: &str = "SELECT user_nid, device_id FROM devices WHERE user_nid = ANY($1)";
 const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
     JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
@@ -102,7 +165,7 @@ const ADVANCE_JOB: &str = "UPDATE jobs SET done = greatest(done, $3) \
     WHERE shard = $1 AND job_id = $2";
 const END_JOB: &str = "DELETE FROM jobs WHERE shard = $1 AND job_id = $2";
 const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
-    WHERE j.shard = $1 AND j.user_nid = $2 AND j.kind = $3 \
+    WHERE j.shard = $1 AND j.user_nid = $2 AND j.kind = ANY($3) \
     AND n.shard = $1 AND n.job_id = $4 \
     AND (j.created_at, j.job_id) < (n.created_at, n.job_id)";
 
@@ -111,6 +174,11 @@ pub(crate) const STATEMENTS: &[&str] = &[
     ACCOUNT,
     ACTIVE,
     TOKEN,
+    ACCESS_PLACES,
+    REFRESH_PLACES,
+    REFRESH_OWNER,
+    DEVICES_OF,
+    DEVICES_OF_ALL,
     DEVICES,
     ACCOUNT_DATA,
     PROFILES,
@@ -178,9 +246,110 @@ pub async fn token(
             device_id: row.try_get(2)?,
             kind: row.try_get(3)?,
             expires_at: row.try_get(4)?,
+            stage: TokenStage::decode(row.try_get(5)?)?,
         })
     })
     .transpose()
+}
+
+/// Where access tokens stand, by their hashes; those that are not known are left out.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn access_places(
+    connection: &Connection,
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], TokenPlace>, StorageError> {
+    places(connection, ACCESS_PLACES, hashes).await
+}
+
+/// The same of refresh tokens.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn refresh_places(
+    connection: &Connection,
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], TokenPlace>, StorageError> {
+    places(connection, REFRESH_PLACES, hashes).await
+}
+
+async fn places(
+    connection: &Connection,
+    statement: &'static str,
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], TokenPlace>, StorageError> {
+    let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+    let rows = connection
+        .query(statement, &[(&hashes, Type::BYTEA_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let hash: &[u8] = row.try_get(0)?;
+            let hash = hash
+                .try_into()
+                .map_err(|_not_32| StorageError::inconsistent("token_hash: not 32 bytes"))?;
+            let place = TokenPlace {
+                user_nid: UserNid(row.try_get(1)?),
+                device_id: row.try_get(2)?,
+                stage: TokenStage::decode(row.try_get(3)?)?,
+            };
+            Ok((hash, place))
+        })
+        .collect()
+}
+
+/// The user of a refresh token, by its hash; `None` if it is not known.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn refresh_owner(
+    connection: &Connection,
+    token_hash: &[u8; 32],
+) -> Result<Option<String>, StorageError> {
+    let hash = token_hash.as_slice();
+    let row = connection
+        .query_opt(REFRESH_OWNER, &[(&hash, Type::BYTEA)])
+        .await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// All devices of a user, oldest first.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn devices_of(
+    connection: &Connection,
+    user: UserNid,
+) -> Result<Vec<DeviceRecord>, StorageError> {
+    let rows = connection
+        .query(DEVICES_OF, &[(&user.0, Type::INT8)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DeviceRecord {
+                device_id: row.try_get(0)?,
+                display_name: row.try_get(1)?,
+            })
+        })
+        .collect()
+}
+
+/// The ids of all devices of some users.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn device_ids_of(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<(UserNid, String)>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(DEVICES_OF_ALL, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
 }
 
 /// Those of the devices that exist.
@@ -334,19 +503,20 @@ pub async fn end_job(
     Ok(())
 }
 
-/// Removes the user's jobs of the same kind that are older than this one, which does their work.
+/// Removes the user's jobs of some kinds that are older than this one, which makes them needless.
 ///
 /// # Errors
 /// As [`Connection::query`].
 pub async fn end_superseded_jobs(
     primary: &Connection,
     job: &JobRecord,
+    kinds: &[i16],
 ) -> Result<u64, StorageError> {
     let id = job.job_id.as_slice();
     let params = [
         (&job.shard.number() as _, Type::INT2),
         (&job.user_nid.0 as _, Type::INT8),
-        (&job.kind as _, Type::INT2),
+        (&kinds as _, Type::INT2_ARRAY),
         (&id as _, Type::BYTEA),
     ];
     primary.execute(END_SUPERSEDED_JOBS, &params).await

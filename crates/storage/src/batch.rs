@@ -9,11 +9,12 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub use room_rows::{
-    CurrentStateRow, EventRow, EventStatus, MembershipRow, RedactionRow, RoomChangeRow, RoomRows,
-    SnapshotRow, packed_extremities, unpacked_extremities,
+    CurrentStateRow, EventRow, EventStatus, MembershipRow, RedactionRow, ReplacedRow,
+    RoomChangeRow, RoomRows, SnapshotRow, packed_extremities, unpacked_extremities,
 };
 pub use user_rows::{
-    AccountDataRow, AccountRow, DeviceRow, FilterRow, JobRow, ProfileRow, RevocationRow, TokenRow,
+    AccountDataRow, AccountRow, DeactivationRow, DeviceNameRow, DeviceRow, Ends, FilterRow,
+    ForgottenRow, JobRow, PasswordRow, ProfileRow, RefreshTokenRow, RevocationRow, TokenRow,
     UserRows,
 };
 

@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod batch;
 pub mod connection;
 pub mod database;
+pub mod directory;
 pub mod error;
 pub mod fabric;
 pub mod intern;
@@ -37,9 +38,10 @@ pub const SCHEMA_VERSION: i64 = 5;
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    let tables: [&[&str]; 11] = [
+    let tables: &[&[&str]] = &[
         accounts::STATEMENTS,
         database::STATEMENTS,
+        directory::STATEMENTS,
         fabric::STATEMENTS,
         intern::STATEMENTS,
         log::STATEMENTS,
@@ -51,7 +53,8 @@ pub fn statements() -> Vec<&'static str> {
         timeline::STATEMENTS,
     ];
     tables
-        .into_iter()
+        .iter()
+        .copied()
         .flatten()
         .copied()
         .chain(batch::statements())

@@ -25,6 +25,8 @@ pub mod kind {
     pub const ACCOUNT_DATA: u32 = 5;
     /// Access tokens ended.
     pub const TOKEN_REVOCATION: u32 = 6;
+    /// A user has forgotten a room.
+    pub const ROOM_FORGOTTEN: u32 = 20;
 }
 
 /// A committed batch: which positions it took, and when.
@@ -62,6 +64,8 @@ const ACCOUNT_DATA: &str = "SELECT pos, user_nid, room_nid, type, content FROM a
     WHERE shard = $1 AND pos > $2 AND pos <= $3";
 const REVOCATIONS: &str = "SELECT pos, user_nid, device_id FROM token_revocations \
     WHERE shard = $1 AND pos > $2 AND pos <= $3";
+const FORGOTTEN: &str = "SELECT pos, user_nid, room_nid, up_to FROM forgotten_rooms \
+    WHERE shard = $1 AND pos > $2 AND pos <= $3";
 
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
@@ -71,6 +75,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     ROOM_CHANGES,
     ACCOUNT_DATA,
     REVOCATIONS,
+    FORGOTTEN,
 ];
 
 /// The first batches that begin within a range, at most `limit`, in order. If there are `limit` of
@@ -132,12 +137,14 @@ pub async fn entries(
             entries
         }
         ShardFamily::User => {
-            let (data, revocations) = futures_util::try_join!(
+            let (data, revocations, forgotten_rooms) = futures_util::try_join!(
                 connection.query(ACCOUNT_DATA, &params),
-                connection.query(REVOCATIONS, &params)
+                connection.query(REVOCATIONS, &params),
+                connection.query(FORGOTTEN, &params)
             )?;
             let data = data.iter().map(account_data);
             data.chain(revocations.iter().map(revocation))
+                .chain(forgotten_rooms.iter().map(forgotten))
                 .collect::<Result<_, _>>()?
         }
     };
@@ -256,6 +263,15 @@ fn revocation(row: &Row) -> Result<log::Entry, StorageError> {
         device_id: row.try_get(2)?,
     };
     Ok(entry(row.try_get(0)?, kind::TOKEN_REVOCATION, &revocation))
+}
+
+fn forgotten(row: &Row) -> Result<log::Entry, StorageError> {
+    let forgotten = log::RoomForgotten {
+        user_nid: row.try_get(1)?,
+        room_nid: row.try_get(2)?,
+        up_to: row.try_get(3)?,
+    };
+    Ok(entry(row.try_get(0)?, kind::ROOM_FORGOTTEN, &forgotten))
 }
 
 fn entry(pos: Position, kind: u32, payload: &impl prost::Message) -> log::Entry {

@@ -31,21 +31,39 @@ pub struct RoomOfUser {
     pub shard: Shard,
     /// Its room version.
     pub version: String,
-    /// All changes in order; never empty.
+    /// All changes in order, but those that the user has forgotten.
     pub changes: Vec<MembershipRecord>,
+    /// Changes up to here are forgotten.
+    pub forgotten: Option<Position>,
+}
+
+/// A user's membership in one room, what is forgotten of it included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastMembership {
+    /// The last change.
+    pub last: MembershipRecord,
+    /// Whether the user has forgotten it.
+    pub forgotten: bool,
 }
 
 const OF_USER: &str = "SELECT m.pos, m.membership, m.event_nid, m.room_nid, m.shard, r.room_id, \
-    r.version FROM user_memberships m JOIN rooms r ON r.room_nid = m.room_nid \
+    r.version, f.up_to FROM user_memberships m JOIN rooms r ON r.room_nid = m.room_nid \
+    LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid \
     WHERE m.user_nid = $1 ORDER BY m.room_nid, m.pos";
-const IN_ROOM: &str = "SELECT pos, membership, event_nid FROM user_memberships \
-    WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 ORDER BY pos";
+const IN_ROOM: &str = "SELECT m.pos, m.membership, m.event_nid FROM user_memberships m \
+    LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid \
+    WHERE m.shard = $1 AND m.user_nid = $2 AND m.room_nid = $3 \
+    AND (f.up_to IS NULL OR m.pos > f.up_to) ORDER BY m.pos";
+const LAST: &str = "SELECT m.pos, m.membership, m.event_nid, coalesce(m.pos <= f.up_to, false) \
+    FROM user_memberships m \
+    LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid \
+    WHERE m.shard = $1 AND m.user_nid = $2 AND m.room_nid = $3 ORDER BY m.pos DESC LIMIT 1";
 
 /// Every statement of this module.
-pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM];
+pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM, LAST];
 
-/// Every room in which a user has or had a membership, with all changes, in order of the rooms'
-/// numbers.
+/// Every room in which a user has or had a membership, with all changes that are not forgotten, in
+/// order of the rooms' numbers.
 ///
 /// # Errors
 /// As [`Connection::query`].
@@ -57,8 +75,10 @@ pub async fn of_user(
     for row in connection.query(OF_USER, &[(&user.0, Type::INT8)]).await? {
         let change = decode_change(&row)?;
         let room_nid = RoomNid(row.try_get(3)?);
+        let forgotten: Option<Position> = row.try_get(7)?;
+        let change = Some(change).filter(|change| Some(change.pos) > forgotten);
         match rooms.last_mut() {
-            Some(room) if room.room_nid == room_nid => room.changes.push(change),
+            Some(room) if room.room_nid == room_nid => room.changes.extend(change),
             _ => {
                 let number: i16 = row.try_get(4)?;
                 let shard = Shard::new(i64::from(number)).ok_or_else(|| {
@@ -69,7 +89,8 @@ pub async fn of_user(
                     room_id: row.try_get(5)?,
                     shard,
                     version: row.try_get(6)?,
-                    changes: vec![change],
+                    changes: change.into_iter().collect(),
+                    forgotten,
                 });
             }
         }
@@ -77,7 +98,7 @@ pub async fn of_user(
     Ok(rooms)
 }
 
-/// All changes of a user's membership in one room, in order.
+/// All changes of a user's membership in one room that are not forgotten, in order.
 ///
 /// # Errors
 /// As [`Connection::query`].
@@ -98,6 +119,31 @@ pub async fn in_room(
         .iter()
         .map(decode_change)
         .collect()
+}
+
+/// The last change of a user's membership in one room; `None` if the user never had one.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn last(
+    connection: &Connection,
+    shard: Shard,
+    user: UserNid,
+    room: RoomNid,
+) -> Result<Option<LastMembership>, StorageError> {
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&user.0 as _, Type::INT8),
+        (&room.0 as _, Type::INT8),
+    ];
+    let row = connection.query_opt(LAST, &params).await?;
+    row.map(|row| {
+        Ok(LastMembership {
+            last: decode_change(&row)?,
+            forgotten: row.try_get(3)?,
+        })
+    })
+    .transpose()
 }
 
 fn decode_change(row: &Row) -> Result<MembershipRecord, StorageError> {

@@ -109,11 +109,11 @@ const ALIAS: &str = "SELECT a.room_nid, u.user_id FROM room_aliases a \
     JOIN users u ON u.user_nid = a.creator_nid WHERE a.alias = $1";
 const ROOM_OF_ALIAS: &str = "SELECT r.room_id FROM room_aliases a \
     JOIN rooms r ON r.room_nid = a.room_nid WHERE a.alias = $1";
-const JOINED_ROOMS: &str = "SELECT r.room_nid, r.room_id FROM ( \
+const ROOMS_OF: &str = "SELECT r.room_nid, r.room_id FROM ( \
     SELECT DISTINCT ON (m.room_nid) m.room_nid, m.membership FROM user_memberships m \
     WHERE m.user_nid = $1 ORDER BY m.room_nid, m.pos DESC) AS last \
     JOIN rooms r ON r.room_nid = last.room_nid \
-    WHERE last.membership = 2 AND r.room_nid > $2 ORDER BY r.room_nid LIMIT $3";
+    WHERE last.membership = ANY($4) AND r.room_nid > $2 ORDER BY r.room_nid LIMIT $3";
 
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
@@ -127,7 +127,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     JOINED_MEMBERS,
     ALIAS,
     ROOM_OF_ALIAS,
-    JOINED_ROOMS,
+    ROOMS_OF,
 ];
 
 /// Where a room stands; `None` if it has no log entry, so does not exist.
@@ -322,22 +322,25 @@ pub async fn room_of_alias(
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-/// The rooms a user is joined to, in order of their numbers, after `after`.
+/// The rooms in which a user has one of some memberships, in order of their numbers, after `after`.
 ///
 /// # Errors
 /// As [`Connection::query`].
-pub async fn joined_rooms_after(
+pub async fn rooms_of_user_after(
     primary: &Connection,
     user: UserNid,
+    memberships: &[Membership],
     after: RoomNid,
     limit: i64,
 ) -> Result<Vec<(RoomNid, String)>, StorageError> {
+    let memberships: Vec<i16> = memberships.iter().map(|m| m.to_i16()).collect();
     let params = [
         (&user.0 as _, Type::INT8),
         (&after.0 as _, Type::INT8),
         (&limit as _, Type::INT8),
+        (&memberships as _, Type::INT2_ARRAY),
     ];
-    let rows = primary.query(JOINED_ROOMS, &params).await?;
+    let rows = primary.query(ROOMS_OF, &params).await?;
     rows.iter()
         .map(|row| Ok((RoomNid(row.try_get(0)?), row.try_get(1)?)))
         .collect()

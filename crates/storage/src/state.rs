@@ -36,25 +36,8 @@ const HEROES: &str = "SELECT s.state_key FROM current_state c \
     WHERE c.shard = $1 AND e.shard = $1 AND c.room_nid = $2 AND c.membership = ANY($3) \
     AND s.state_key <> $4 ORDER BY e.pos, e.event_nid LIMIT $5";
 
-const ROOM_OF_ALIAS: &str = "SELECT r.room_id FROM room_aliases a \
-    JOIN rooms r ON r.room_nid = a.room_nid WHERE a.alias = $1";
-
 /// Every statement of this module.
-pub(crate) const STATEMENTS: &[&str] = &[EVENTS, COUNTS, HEROES, ROOM_OF_ALIAS];
-
-/// The id of the room that an alias of this server leads to.
-///
-/// # Errors
-/// As [`Connection::query`].
-pub async fn room_of_alias(
-    connection: &Connection,
-    alias: &str,
-) -> Result<Option<String>, StorageError> {
-    let row = connection
-        .query_opt(ROOM_OF_ALIAS, &[(&alias, Type::TEXT)])
-        .await?;
-    row.map(|row| Ok(row.try_get(0)?)).transpose()
-}
+pub(crate) const STATEMENTS: &[&str] = &[EVENTS, COUNTS, HEROES];
 
 /// Of the events with these numbers, those that are wanted, in no order.
 ///

@@ -188,9 +188,10 @@ impl Parts {
             let list = if seen.covers(&moment) {
                 let users = self.tail.users();
                 let later = || View::new(&self.db, None);
-                users
-                    .get(&mut view, request.user_nid, || self.tail.vector(), later)
-                    .await?
+                let user = (user_shard, request.user_nid);
+                let generation = seen.generation;
+                let applied = || Moment::of_tail(&self.tail, generation, user_shard);
+                users.get(&mut view, user, applied, later).await?
             } else {
                 Arc::new(users::load(&mut view, request.user_nid).await?)
             };

@@ -29,6 +29,7 @@ const KIND_EVENT: u32 = 1;
 const KIND_STATE_REPLACED: u32 = 3;
 const KIND_FULLY_STATED: u32 = 4;
 const KIND_ACCOUNT_DATA: u32 = 5;
+const KIND_ROOM_FORGOTTEN: u32 = 20;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
 #[derive(Clone)]
@@ -176,6 +177,21 @@ impl Tail {
                         content: data.content,
                     }
                 })
+            }
+            (ShardFamily::User, KIND_ROOM_FORGOTTEN) => {
+                return match log::RoomForgotten::decode(entry.payload.clone()) {
+                    Ok(forgotten) => {
+                        let (user, room) = (forgotten.user_nid, forgotten.room_nid);
+                        let users = &self.0.users;
+                        users.forgotten(UserNid(user), RoomNid(room), forgotten.up_to);
+                        // Nobody waits to hear it.
+                        None
+                    }
+                    Err(error) => {
+                        tracing::error!(position = entry.pos, error = %error, "a log entry does not decode");
+                        None
+                    }
+                };
             }
             _ => return None,
         };

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ganglion_model::{RoomNid, UserNid, Vector};
+use ganglion_model::{Position, RoomNid, Shard, UserNid};
 use ganglion_rooms::{RoomInfo, View};
 use ganglion_storage::StorageError;
 use ganglion_storage::memberships::{self, MembershipRecord};
 use moka::sync::Cache;
+
+use crate::moment::Moment;
 
 /// Users whose rooms are remembered, and for how long without use.
 const REMEMBERED: u64 = 20_000;
@@ -21,6 +23,8 @@ const IDLE: Duration = Duration::from_secs(3_600);
 pub(crate) struct UserRoom {
     pub(crate) info: RoomInfo,
     pub(crate) changes: Vec<MembershipRecord>,
+    /// Changes up to here are forgotten, and not among `changes`.
+    pub(crate) forgotten: Option<Position>,
 }
 
 /// All rooms in which a user has or had a membership.
@@ -42,7 +46,12 @@ struct Held {
 struct State {
     list: Option<Arc<RoomList>>,
     /// Changes that came while the list was being read.
-    pending: Vec<(RoomInfo, MembershipRecord)>,
+    pending: Vec<Change>,
+}
+
+enum Change {
+    Membership(RoomInfo, MembershipRecord),
+    Forgotten(RoomNid, Position),
 }
 
 impl Users {
@@ -74,7 +83,24 @@ impl Users {
         let mut state = held.lock();
         match &mut state.list {
             Some(list) => add(Arc::make_mut(list), room, change),
-            None => state.pending.push((room, change)),
+            None => state.pending.push(Change::Membership(room, change)),
+        }
+    }
+
+    /// The log brought that a user has forgotten a room's changes up to a position.
+    pub(crate) fn forgotten(&self, user: UserNid, room: RoomNid, up_to: Position) {
+        let Some(held) = self.lists.get(&user) else {
+            return;
+        };
+        let mut state = held.lock();
+        match &mut state.list {
+            // Read anew, the list knows what is forgotten of the room before its changes come.
+            Some(list) => {
+                if !forget(Arc::make_mut(list), room, up_to) {
+                    self.lists.invalidate(&user);
+                }
+            }
+            None => state.pending.push(Change::Forgotten(room, up_to)),
         }
     }
 
@@ -89,8 +115,8 @@ impl Users {
     pub(crate) async fn get(
         &self,
         view: &mut View,
-        user: UserNid,
-        now: impl Fn() -> Vector,
+        (shard, user): (Shard, UserNid),
+        now: impl Fn() -> Moment,
         fresh: impl FnOnce() -> View,
     ) -> Result<Arc<RoomList>, StorageError> {
         let round = self.round.load(Ordering::Acquire);
@@ -108,14 +134,8 @@ impl Users {
         }
         // From here on the log's changes are collected; what came before is in the database.
         let applied = now();
-        let loaded = if view
-            .snapshot()
-            .await?
-            .heads()
-            .await?
-            .rooms()
-            .covers(&applied)
-        {
+        let heads = view.snapshot().await?.heads().await?;
+        let loaded = if Moment::of_heads(&heads, shard).covers(&applied) {
             load(view, user).await?
         } else {
             let mut later = fresh();
@@ -123,8 +143,15 @@ impl Users {
         };
         let mut state = held.lock();
         let mut list = loaded;
-        for (room, change) in state.pending.drain(..) {
-            add(&mut list, room, change);
+        for change in state.pending.drain(..) {
+            match change {
+                Change::Membership(room, change) => add(&mut list, room, change),
+                Change::Forgotten(room, up_to) => {
+                    if !forget(&mut list, room, up_to) {
+                        self.lists.invalidate(&user);
+                    }
+                }
+            }
         }
         let list = Arc::new(list);
         // Another request may have been first, and changes applied to its list since.
@@ -148,6 +175,7 @@ pub(crate) async fn load(view: &mut View, user: UserNid) -> Result<RoomList, Sto
             Arc::new(UserRoom {
                 info,
                 changes: room.changes,
+                forgotten: room.forgotten,
             }),
         );
     }
@@ -159,12 +187,28 @@ fn add(list: &mut RoomList, info: RoomInfo, change: MembershipRecord) {
         Arc::new(UserRoom {
             info,
             changes: Vec::new(),
+            forgotten: None,
         })
     });
+    // The user's log may be ahead of the room's.
+    if Some(change.pos) <= room.forgotten {
+        return;
+    }
     let changes = &mut Arc::make_mut(room).changes;
     if let Err(place) = changes.binary_search_by_key(&change.pos, |change| change.pos) {
         changes.insert(place, change);
     }
+}
+
+/// False if the room is not there: this process has yet to hear of the changes that are forgotten.
+fn forget(list: &mut RoomList, room: RoomNid, up_to: Position) -> bool {
+    let Some(room) = list.get_mut(&room) else {
+        return false;
+    };
+    let room = Arc::make_mut(room);
+    room.forgotten = room.forgotten.max(Some(up_to));
+    room.changes.retain(|change| change.pos > up_to);
+    true
 }
 
 #[cfg(test)]

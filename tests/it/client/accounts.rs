@@ -1,11 +1,13 @@
 //! Client-server API, "Client Authentication".
 
+use std::time::Duration;
+
 use ganglion_launcher::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::sandbox::{Sandbox, bin_dir, shared};
-use crate::user::{PASSWORD, Reply, User, request};
+use crate::sandbox::{Sandbox, bin_dir, connect, eventually, shared};
+use crate::user::{PASSWORD, Reply, User, enc, request};
 
 async fn register(url: &str, body: Value) -> Reply {
     request(
@@ -89,6 +91,160 @@ async fn registration_refuses() {
     register(cluster.url(), service)
         .await
         .fails(403, "M_FORBIDDEN");
+}
+
+async fn available(url: &str, query: &str) -> Reply {
+    let path = format!("/_matrix/client/v3/register/available{query}");
+    request(Method::GET, url, &path, None, None).await
+}
+
+async fn validity(url: &str, query: &str) -> Reply {
+    let path = "/_matrix/client/v1/register/m.login.registration_token/validity";
+    request(Method::GET, url, &format!("{path}{query}"), None, None).await
+}
+
+#[tokio::test]
+async fn names_that_are_free() {
+    let cluster = shared().await;
+    let name = unique("free");
+    let query = format!("?username={name}");
+    for reader in cluster.readers() {
+        let free = available(&reader, &query).await.ok();
+        assert_eq!(free, json!({"available": true}));
+    }
+    let auth = json!({"type": "m.login.dummy"});
+    let body = json!({"username": name, "password": PASSWORD, "auth": auth});
+    register(cluster.url(), body).await.ok();
+    let upper = format!("?username={}", name.to_uppercase());
+    for reader in cluster.readers() {
+        for query in [&query, &upper] {
+            available(&reader, query).await.fails(400, "M_USER_IN_USE");
+        }
+    }
+    for query in ["?username=", "?username=a%20b", "?username=a%00b"] {
+        available(cluster.url(), query)
+            .await
+            .fails(400, "M_INVALID_USERNAME");
+    }
+    available(cluster.url(), "")
+        .await
+        .fails(400, "M_MISSING_PARAM");
+    // Open registration knows tokens, too, though it asks for none.
+    let none = validity(cluster.url(), "?token=nonsense").await.ok();
+    assert_eq!(none, json!({"valid": false}));
+    validity(cluster.url(), "")
+        .await
+        .fails(400, "M_MISSING_PARAM");
+}
+
+#[tokio::test]
+async fn a_deactivated_account_is_gone_for_good() {
+    let cluster = shared().await;
+    let alice = cluster.user("gone").await;
+    let phone = User::login(cluster.url(), &alice.id).await;
+    let bob = cluster.user("bob").await;
+    let room = bob.create_room(json!({"preset": "public_chat"})).await;
+    alice.join(&room).await.ok();
+    let invited = bob.create_room(json!({"invite": [alice.id]})).await;
+    let profile = format!("/profile/{}", enc(&alice.id));
+    let path = format!("{profile}/displayname");
+    alice.put(&path, json!({"displayname": "Alice"})).await.ok();
+    let path = format!("/user/{}/account_data/a.b", enc(&alice.id));
+    alice.put(&path, json!({"a": 1})).await.ok();
+    let password = json!({
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": alice.id},
+        "password": PASSWORD,
+    });
+    let asked = phone
+        .post("/account/deactivate", json!({"erase": true}))
+        .await;
+    assert_eq!(asked.status, 401);
+    assert_eq!(
+        asked.body["flows"],
+        json!([{"stages": ["m.login.password"]}])
+    );
+    let wrong = json!({"type": "m.login.password", "user": alice.id, "password": "wrong"});
+    phone
+        .post("/account/deactivate", json!({"auth": wrong}))
+        .await
+        .fails(401, "M_FORBIDDEN");
+    let body = json!({"erase": true, "auth": password});
+    let done = phone.post("/account/deactivate", body).await.ok();
+    assert_eq!(done, json!({"id_server_unbind_result": "success"}));
+    let name = alice.id.split([':', '@']).nth(1).unwrap();
+    for reader in cluster.readers() {
+        for user in [&alice, &phone] {
+            let refused = user.at(&reader).get("/account/whoami").await;
+            refused.fails(401, "M_UNKNOWN_TOKEN");
+            assert_eq!(refused.body["soft_logout"], false);
+        }
+        login(&reader, password.clone())
+            .await
+            .fails(403, "M_USER_DEACTIVATED");
+        available(&reader, &format!("?username={name}"))
+            .await
+            .fails(400, "M_USER_IN_USE");
+        bob.at(&reader)
+            .get(&profile)
+            .await
+            .fails(404, "M_NOT_FOUND");
+    }
+    let auth = json!({"type": "m.login.dummy"});
+    register(
+        cluster.url(),
+        json!({"username": name, "password": PASSWORD, "auth": auth}),
+    )
+    .await
+    .fails(400, "M_USER_IN_USE");
+    for room in [room, invited] {
+        let path = format!(
+            "/rooms/{}/state/m.room.member/{}",
+            enc(&room),
+            enc(&alice.id)
+        );
+        let left = eventually(Duration::from_secs(20), async || {
+            bob.get(&path).await.ok()["membership"] == "leave"
+        });
+        assert!(left.await, "{room}");
+    }
+    let client = connect(&cluster.facts.postgres.primary).await;
+    let query = "SELECT a.erased, a.password_hash IS NULL, \
+        (SELECT count(*) FROM account_data d WHERE d.user_nid = a.user_nid), \
+        (SELECT count(*) FROM devices d WHERE d.user_nid = a.user_nid), \
+        (SELECT count(*) FROM profiles p WHERE p.user_nid = a.user_nid) \
+        FROM accounts a JOIN users u ON u.user_nid = a.user_nid WHERE u.user_id = $1";
+    let row = client.query_one(query, &[&alice.id]).await.unwrap();
+    assert!(row.get::<_, bool>(0) && row.get::<_, bool>(1));
+    let left: Vec<i64> = (2..5).map(|column| row.get(column)).collect();
+    assert_eq!(left, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn no_third_party_identifier_is_bound() {
+    let cluster = shared().await;
+    let user = cluster.user("threepid").await;
+    let none = user.get("/account/3pid").await.ok();
+    assert_eq!(none, json!({"threepids": []}));
+    let email = json!({"client_secret": "s", "email": "a@b.c", "send_attempt": 1});
+    let phone = json!({
+        "client_secret": "s", "country": "GB", "phone_number": "07700900001", "send_attempt": 1,
+    });
+    for (medium, body) in [("email", email), ("msisdn", phone)] {
+        for (path, status, errcode) in [
+            ("register", 403, "M_THREEPID_DENIED"),
+            ("account/3pid", 403, "M_THREEPID_DENIED"),
+            ("account/password", 400, "M_THREEPID_NOT_FOUND"),
+        ] {
+            let path = format!("/_matrix/client/v3/{path}/{medium}/requestToken");
+            let asked = request(Method::POST, cluster.url(), &path, None, Some(&body)).await;
+            asked.fails(status, errcode);
+            let empty = json!({});
+            request(Method::POST, cluster.url(), &path, None, Some(&empty))
+                .await
+                .fails(400, "M_BAD_JSON");
+        }
+    }
 }
 
 #[tokio::test]
@@ -256,6 +412,10 @@ async fn registration_by_token_and_none_at_all() {
     register(&url, with("a", "no-such-token"))
         .await
         .fails(401, "M_UNAUTHORIZED");
+    let valid = validity(&url, "?token=let-me-in").await.ok();
+    assert_eq!(valid, json!({"valid": true}));
+    let valid = validity(&url, "?token=no-such-token").await.ok();
+    assert_eq!(valid, json!({"valid": false}));
     // One use: of two who come at the same moment one gets in.
     let (first, second) = tokio::join!(
         register(&url, with("a", "let-me-in")),
@@ -267,6 +427,8 @@ async fn registration_by_token_and_none_at_all() {
     register(&url, with("c", "let-me-in"))
         .await
         .fails(401, "M_UNAUTHORIZED");
+    let valid = validity(&url, "?token=let-me-in").await.ok();
+    assert_eq!(valid, json!({"valid": false}));
     sandbox.end().await;
 
     let sandbox = Sandbox::start_with("no-registration", |options| {
@@ -275,6 +437,9 @@ async fn registration_by_token_and_none_at_all() {
     })
     .await;
     register(&sandbox.url(), json!({}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    validity(&sandbox.url(), "?token=a")
         .await
         .fails(403, "M_FORBIDDEN");
     sandbox.end().await;

@@ -10,14 +10,23 @@ use crate::sandbox::{bin_dir, metric, shared};
 use crate::user::{enc, http};
 
 /// Routes that need no access token.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 16] = [
     "/_matrix/client/versions",
     "/.well-known/matrix/client",
     "/register",
     "/login",
+    "/refresh",
+    "/requestToken",
     "GET /_matrix/client/v3/profile",
     "GET /_matrix/client/r0/profile",
-    "/v1/",
+    "/_matrix/client/v1/register/",
+    "GET /_matrix/client/v3/directory/room/",
+    "GET /_matrix/client/r0/directory/room/",
+    "GET /_matrix/client/v3/directory/list/room/",
+    "GET /_matrix/client/r0/directory/list/room/",
+    "GET /_matrix/client/v3/publicRooms",
+    "GET /_matrix/client/r0/publicRooms",
+    "GET /_matrix/client/v1/room_summary",
 ];
 
 fn routes() -> Vec<(Method, String)> {

@@ -6,7 +6,7 @@ use ganglion_model::{Clock, CommandId, Shard};
 use ganglion_storage::batch::{self, CommandRow};
 use ganglion_storage::{Batch, BatchError, Database, Fence};
 
-use super::owners::owner_of;
+use super::owners::{owner_of, settled};
 use crate::sandbox::{connect, shared};
 
 /// With the rights of an event-persister, in the name of its owners and of others.
@@ -16,6 +16,7 @@ async fn a_batch_is_written_only_under_the_lease_of_now() {
     let alice = cluster.user("alice").await;
     let room = alice.create_room(serde_json::json!({})).await;
     let admin = connect(&cluster.facts.postgres.primary).await;
+    settled(&admin, &cluster.cluster).await;
     let owner = owner_of(&admin, &room).await.unwrap();
     let shard = Shard::of_room(&ruma::RoomId::parse(&room).unwrap());
     let query = "SELECT epoch FROM shards WHERE shard = $1";

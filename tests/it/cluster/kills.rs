@@ -50,6 +50,8 @@ async fn nothing_acknowledged_is_lost_when_each_process_is_killed() {
         outcome.failures.len(),
         outcome.limited
     );
+    // Eleven clients and four kills: nobody runs into a dead process again and again.
+    assert!(outcome.failures.len() < 88, "{:#?}", outcome.failures);
     // The test would prove little if nobody had to fill a gap.
     assert!(outcome.limited > 0);
     sandbox.end().await;

@@ -74,13 +74,16 @@ pub(crate) async fn settled(db: &Client, cluster: &LocalCluster) {
     );
 }
 
-/// Makes rooms until each running event-persister owns `each` of them, no two of one shard.
+/// Makes rooms until each running event-persister owns `each` of them, no two of one shard; first
+/// waits until the owners stay.
 pub(crate) async fn rooms_of_all(
     db: &Client,
     cluster: &LocalCluster,
     creator: &User,
     each: usize,
 ) -> Vec<String> {
+    // Whoever started first had all shards, and gives half of them up after the least time.
+    settled(db, cluster).await;
     let mut wanted: BTreeMap<String, usize> = instances(cluster, Role::EventPersister)
         .into_values()
         .map(|instance| (instance, each))

@@ -19,7 +19,7 @@ use crate::user::User;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 /// A lease (2 s), the new owner's start (1 s), and what two busy cores add.
-const LONGEST_GAP: Duration = Duration::from_secs(5);
+const LONGEST_GAP: Duration = Duration::from_secs(6);
 const NAME: &str = "event-persister-1";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

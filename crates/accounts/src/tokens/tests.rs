@@ -16,6 +16,7 @@ fn known(cache: &TokenCache, user: i64, read_at: Position) -> Known {
             user_nid: UserNid(user),
             device_id: owned_device_id!("D"),
             kind: UserKind::Person,
+            first_use: false,
         },
         shard: shard(),
         expires_at: None,

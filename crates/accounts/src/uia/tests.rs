@@ -34,3 +34,63 @@ fn sessions_differ() {
     let sessions = sessions(1, "register");
     assert_ne!(sessions.begin(NOW), sessions.begin(NOW));
 }
+
+fn flow(now_ms: i64) -> Flow {
+    Flow::new(
+        ServerSecret::new(vec![1; 32]),
+        "delete",
+        "m.login.password",
+        now_ms,
+    )
+}
+
+fn session_of(error: &MatrixError) -> String {
+    let body: serde_json::Value = serde_json::from_str(error.extra.as_deref().unwrap()).unwrap();
+    assert_eq!(error.status, 401);
+    assert_eq!(body["flows"], json!([{"stages": ["m.login.password"]}]));
+    body["session"].as_str().unwrap().to_owned()
+}
+
+fn attempt(stage: Option<&str>, session: Option<&str>) -> Attempt {
+    Attempt {
+        r#type: stage.map(str::to_owned),
+        session: session.map(str::to_owned),
+        ..Attempt::default()
+    }
+}
+
+#[test]
+fn a_flow_keeps_its_session_until_it_is_over() {
+    let password = Some("m.login.password");
+    let asked = flow(NOW).attempt(None).unwrap_err();
+    assert_eq!(asked.errcode, "", "a question, no error");
+    let session = session_of(&asked);
+    let tried = flow(NOW + 1)
+        .attempt(Some(attempt(password, Some(&session))))
+        .unwrap();
+    let refused = flow(NOW + 1).refused(&tried, "M_FORBIDDEN", "wrong");
+    assert_eq!(refused.errcode, "M_FORBIDDEN");
+    assert_eq!(session_of(&refused), session);
+    let later = flow(NOW + LIFETIME_MS);
+    let over = later
+        .attempt(Some(attempt(password, Some(&session))))
+        .unwrap_err();
+    assert_eq!(over.errcode, "M_UNAUTHORIZED");
+    assert_ne!(session_of(&over), session);
+    flow(NOW).attempt(Some(attempt(password, None))).unwrap();
+}
+
+#[test]
+fn a_flow_refuses_other_stages() {
+    let session = session_of(&flow(NOW).attempt(None).unwrap_err());
+    let other = flow(NOW)
+        .attempt(Some(attempt(Some("m.login.dummy"), Some(&session))))
+        .unwrap_err();
+    assert_eq!(other.errcode, "M_UNAUTHORIZED");
+    assert_eq!(session_of(&other), session);
+    let only_session = flow(NOW)
+        .attempt(Some(attempt(None, Some(&session))))
+        .unwrap_err();
+    assert_eq!(only_session.errcode, "", "not completed, no error");
+    assert_eq!(session_of(&only_session), session);
+}

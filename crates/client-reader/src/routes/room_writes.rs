@@ -2,14 +2,17 @@
 
 mod ban;
 mod create_room;
+mod forget;
 mod invite;
 mod join;
 mod kick;
+mod knock;
 mod leave;
 mod redact;
 mod send;
 mod state;
 mod unban;
+mod upgrade;
 
 use bytes::Bytes;
 use ganglion_event_rules::content::parse_object;
@@ -35,6 +38,9 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::membership::kick_user::v3::Request, _, _>(kick::post);
     routes.ruma::<ruma::api::client::membership::ban_user::v3::Request, _, _>(ban::post);
     routes.ruma::<ruma::api::client::membership::unban_user::v3::Request, _, _>(unban::post);
+    routes.ruma::<ruma::api::client::knock::knock_room::v3::Request, _, _>(knock::post);
+    routes.ruma::<ruma::api::client::membership::forget_room::v3::Request, _, _>(forget::post);
+    routes.ruma::<ruma::api::client::room::upgrade_room::v3::Request, _, _>(upgrade::post);
     routes.ruma::<ruma::api::client::message::send_message_event::v3::Request, _, _>(send::put);
     routes.ruma::<ruma::api::client::redact::redact_event::v3::Request, _, _>(redact::put);
     for version in ["r0", "v3"] {

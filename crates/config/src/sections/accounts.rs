@@ -14,6 +14,8 @@ pub struct Accounts {
     pub argon2_passes: u32,
     /// The shortest password that is taken, in characters.
     pub password_min_length: usize,
+    /// How long an access token lives that can be refreshed.
+    pub access_token_lifetime_ms: u64,
 }
 
 impl Default for Accounts {
@@ -23,6 +25,7 @@ impl Default for Accounts {
             argon2_memory_kib: 19_456,
             argon2_passes: 2,
             password_min_length: 8,
+            access_token_lifetime_ms: 3_600_000,
         }
     }
 }

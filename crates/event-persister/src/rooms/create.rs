@@ -49,7 +49,7 @@ impl RoomShard {
             self.take_alias(&room, alias, &creator, part).await?;
         }
         if create.public {
-            part.rows.public.push(room.nid);
+            part.rows.published.insert(room.nid, true);
         }
         Ok(room)
     }

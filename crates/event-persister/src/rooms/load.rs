@@ -60,6 +60,7 @@ impl RoomShard {
         };
         room.ok_or_else(|| {
             Stop::Refused(match command {
+                Command::SetPublished(_) => MatrixError::not_found("no such room"),
                 // A join can only mean a room that we do not know.
                 Command::SetMembership(set) if set.sender == set.target => {
                     MatrixError::not_found("no such room")

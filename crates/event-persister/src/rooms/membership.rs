@@ -166,7 +166,7 @@ fn text(value: &str) -> CanonicalJsonValue {
 }
 
 /// A user's membership, where it was loaded; `None` if there is no member event.
-fn membership(room: &Room, user: &OwnedUserId) -> Option<Membership> {
+pub(super) fn membership(room: &Room, user: &OwnedUserId) -> Option<Membership> {
     room.state("m.room.member", user.as_str())?.membership()
 }
 
@@ -187,6 +187,23 @@ fn unchanged_member(room: &Room, user: &OwnedUserId) -> Done {
         value: String::new(),
         position: 0,
     })
+}
+
+/// Whether a user is joined and may set a state of this type; loads what that depends on.
+pub(super) async fn may_set(
+    shard: &RoomShard,
+    room: &mut Room,
+    user: &OwnedUserId,
+    event_type: &str,
+) -> Step<bool> {
+    let keys = [
+        key("m.room.create"),
+        key("m.room.power_levels"),
+        member_key(user),
+    ];
+    shard.ensure_state(room, &keys).await?;
+    Ok(membership(room, user) == Some(Membership::Join)
+        && power_of(room)?.may_send(user, event_type, true))
 }
 
 /// The power levels of a room whose create event and power levels are loaded.

@@ -112,7 +112,8 @@ impl Part {
         self.rows.memberships.extend(other.rows.memberships);
         self.rows.new_aliases.extend(other.rows.new_aliases);
         self.rows.gone_aliases.extend(other.rows.gone_aliases);
-        self.rows.public.extend(other.rows.public);
+        self.rows.published.extend(other.rows.published);
+        self.rows.replaced.extend(other.rows.replaced);
         self.entries.extend(other.entries);
         let moved = other.unsigned.into_iter();
         self.unsigned.extend(moved.map(|event| Unsigned {

@@ -7,20 +7,26 @@ use ganglion_model::{CommandId, MatrixError, Position, UserNid};
 use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
-    CreateFilter, NewDevice, Register, SetAccountData, SetProfileField, UserCommand,
+    CreateFilter, Deactivate, ForgetRoom, Register, SetAccountData, SetPassword, SetProfileField,
+    UserCommand,
 };
 use ganglion_storage::batch::{
-    AccountDataRow, AccountRow, DeviceRow, FilterRow, JobRow, ProfileRow, RevocationRow, TokenRow,
-    UserRows,
+    AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
+    PasswordRow, ProfileRow, UserRows,
 };
 
+use self::devices::checked_device;
 use super::facts::Facts;
 use super::jobs;
+
+mod devices;
 
 /// The kinds of log entries that user shards write (proto/ganglion/log/v1).
 const KIND_ACCOUNT_DATA: u32 = 5;
 /// See [`KIND_ACCOUNT_DATA`].
 const KIND_TOKEN_REVOCATION: u32 = 6;
+/// See [`KIND_ACCOUNT_DATA`].
+const KIND_ROOM_FORGOTTEN: u32 = 20;
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
 /// What a field takes beyond its name and its value: quotes, colon, comma.
@@ -79,12 +85,19 @@ impl Draft {
                 Ok(self.done(String::new()))
             }
             Command::Logout(logout) => {
-                self.end_tokens(user, logout.device_id.as_deref(), true);
+                self.end_tokens(user, logout.device_id.as_deref(), Ends::Devices);
                 Ok(self.done(String::new()))
             }
+            Command::UpdateDevice(update) => self.update_device(user, update),
+            Command::DeleteDevices(delete) => Ok(self.delete_devices(user, &delete.device_ids)),
+            Command::SetPassword(set) => self.set_password(user, set),
+            Command::Refresh(refresh) => self.refresh(user, refresh),
+            Command::UseToken(used) => self.use_token(user, &used.token_hash),
+            Command::Deactivate(deactivate) => Ok(self.deactivate(id, user, deactivate)),
             Command::SetAccountData(set) => self.set_account_data(user, set),
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
+            Command::ForgetRoom(forget) => self.forget_room(user, forget),
         }
     }
 
@@ -131,52 +144,54 @@ impl Draft {
         Ok(self.done(String::new()))
     }
 
-    fn log_in(&mut self, user: UserNid, (device, token_hash): (&NewDevice, [u8; 32])) {
-        let key = (user, device.device_id.clone());
-        if self.facts.devices.contains(&key) {
-            self.end_tokens(user, Some(&device.device_id), false);
-        } else {
-            self.rows.devices.push(DeviceRow {
-                user_nid: user,
-                device_id: device.device_id.clone(),
-                display_name: device.display_name.clone(),
-                created_at: self.now_ms,
-            });
-            self.facts.devices.insert(key);
+    fn set_password(&mut self, user: UserNid, set: &SetPassword) -> Result<Outcome, MatrixError> {
+        if set.password_hash.is_empty() {
+            return Err(MatrixError::internal());
         }
-        self.rows.tokens.push(TokenRow {
-            token_hash,
+        self.rows.passwords.retain(|row| row.user_nid != user);
+        self.rows.passwords.push(PasswordRow {
             user_nid: user,
-            device_id: device.device_id.clone(),
-            created_at: self.now_ms,
+            password_hash: set.password_hash.clone(),
         });
+        if set.end_other_devices {
+            let others = self.facts.devices.iter();
+            let others: Vec<String> = others
+                .filter(|(owner, id)| *owner == user && *id != set.device_id)
+                .map(|(_, id)| id.clone())
+                .collect();
+            self.delete_devices(user, &others);
+        }
+        Ok(self.done(String::new()))
     }
 
-    /// Ends the tokens of one device, or of all. The row ends those from before this batch, so those
-    /// of this batch must not be made at all.
-    fn end_tokens(&mut self, user: UserNid, device: Option<&str>, with_device: bool) {
-        let ends = |owner: UserNid, id: &str| owner == user && device.is_none_or(|d| d == id);
-        self.rows
-            .tokens
-            .retain(|token| !ends(token.user_nid, &token.device_id));
-        if with_device {
-            self.rows
-                .devices
-                .retain(|row| !ends(row.user_nid, &row.device_id));
-            self.facts.devices.retain(|(owner, id)| !ends(*owner, id));
+    fn deactivate(&mut self, id: CommandId, user: UserNid, wish: &Deactivate) -> Outcome {
+        self.end_tokens(user, None, Ends::Devices);
+        self.rows.profiles.retain(|row| row.user_nid != user);
+        if wish.erase {
+            self.rows.filters.retain(|row| row.user_nid != user);
+            let ours = |row: &AccountDataRow| row.user_nid == user;
+            let (gone, kept) = std::mem::take(&mut self.rows.account_data)
+                .into_iter()
+                .partition::<Vec<_>, _>(ours);
+            self.rows.account_data = kept;
+            self.entries
+                .retain(|entry| !gone.iter().any(|row| row.pos == entry.pos));
         }
-        let device_id = device.map(str::to_owned);
-        let entry = log::TokenRevocation {
-            user_nid: user.0,
-            device_id: device_id.clone(),
-        };
-        let pos = self.log(KIND_TOKEN_REVOCATION, &entry);
-        self.rows.revocations.push(RevocationRow {
-            pos,
+        self.rows.jobs.retain(|row| row.user_nid != user);
+        self.rows.jobs.push(JobRow {
+            job_id: *id.as_bytes(),
             user_nid: user,
-            device_id,
-            with_device,
+            kind: jobs::LEAVE_ROOMS,
+            body: Vec::new(),
+            created_at: self.now_ms,
         });
+        self.rows.deactivations.push(DeactivationRow {
+            user_nid: user,
+            at: self.now_ms,
+            erase: wish.erase,
+        });
+        self.facts.accounts.insert(user, false);
+        self.done(String::new())
     }
 
     fn set_account_data(
@@ -214,6 +229,36 @@ impl Draft {
             room_nid,
             data_type: set.r#type.clone(),
             content: set.content.to_vec(),
+            pos,
+        });
+        Ok(self.done(String::new()))
+    }
+
+    fn forget_room(&mut self, user: UserNid, forget: &ForgetRoom) -> Result<Outcome, MatrixError> {
+        let known = self.facts.rooms.get(&forget.room_id).copied();
+        let room_nid = known.ok_or_else(|| MatrixError::not_found("this room is not known"))?;
+        let mut up_to = forget.up_to;
+        let earlier = self
+            .rows
+            .forgotten
+            .iter()
+            .position(|row| row.user_nid == user && row.room_nid == room_nid);
+        if let Some(earlier) = earlier {
+            // Superseded before it was ever read: its position is void.
+            let row = self.rows.forgotten.swap_remove(earlier);
+            self.entries.retain(|entry| entry.pos != row.pos);
+            up_to = up_to.max(row.up_to);
+        }
+        let entry = log::RoomForgotten {
+            user_nid: user.0,
+            room_nid: room_nid.0,
+            up_to,
+        };
+        let pos = self.log(KIND_ROOM_FORGOTTEN, &entry);
+        self.rows.forgotten.push(ForgottenRow {
+            user_nid: user,
+            room_nid,
+            up_to,
             pos,
         });
         Ok(self.done(String::new()))
@@ -311,20 +356,6 @@ impl Draft {
 
 fn field_size(field: &str, value: &[u8]) -> usize {
     field.len() + value.len() + FIELD_OVERHEAD
-}
-
-fn checked_device(device: Option<&NewDevice>) -> Result<(&NewDevice, [u8; 32]), MatrixError> {
-    let device = device.ok_or_else(|| MatrixError::invalid_param("a login needs a device"))?;
-    let display_name = device.display_name.as_deref().unwrap_or_default();
-    if device.device_id.is_empty()
-        || !is_storable_key(&device.device_id)
-        || !is_storable_key(display_name)
-    {
-        let message = "a device id or a device's name is too long or empty";
-        return Err(MatrixError::invalid_param(message));
-    }
-    let hash = device.token_hash.as_ref().try_into();
-    Ok((device, hash.map_err(|_not_32| MatrixError::internal())?))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ganglion_model::{RoomNid, Shard, UserNid};
 use ganglion_proto::persister::UserCommand;
 use ganglion_proto::persister::user_command::Command;
-use ganglion_storage::accounts::{self, RegistrationTokenRecord};
+use ganglion_storage::accounts::{self, RegistrationTokenRecord, TokenPlace};
 use ganglion_storage::{Connection, StorageError, intern};
 use ruma::UserId;
 
@@ -18,12 +18,16 @@ pub(super) struct Facts {
     pub(super) users: HashMap<String, UserNid>,
     /// Those of them that have an account, and whether it is active.
     pub(super) accounts: HashMap<UserNid, bool>,
-    /// Those of the devices named by logins that exist.
+    /// Those of the devices that commands name or end that exist.
     pub(super) devices: HashSet<(UserNid, String)>,
+    /// Where the access tokens that commands name stand.
+    pub(super) access: HashMap<[u8; 32], TokenPlace>,
+    /// The same of refresh tokens.
+    pub(super) refresh: HashMap<[u8; 32], TokenPlace>,
     pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
     /// The profiles of users that change theirs.
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
-    /// The rooms named by account data, those that are known.
+    /// The rooms named by account data or to be forgotten, those that are known.
     pub(super) rooms: HashMap<String, RoomNid>,
 }
 
@@ -70,6 +74,9 @@ impl Facts {
         commands: &[&UserCommand],
     ) -> Result<(), StorageError> {
         let mut devices = Vec::new();
+        let mut all_devices = Vec::new();
+        let mut access = Vec::new();
+        let mut refresh = Vec::new();
         let mut tokens = Vec::new();
         let mut profiles = Vec::new();
         let mut rooms = BTreeSet::new();
@@ -82,7 +89,21 @@ impl Facts {
                 Some(Command::Login(login)) => {
                     devices.extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
                 }
+                Some(Command::UpdateDevice(update)) => {
+                    devices.push((*user, update.device_id.clone()));
+                }
+                Some(Command::DeleteDevices(delete)) => {
+                    devices.extend(delete.device_ids.iter().map(|id| (*user, id.clone())));
+                }
+                Some(Command::SetPassword(set)) if set.end_other_devices => {
+                    all_devices.push(*user);
+                }
+                Some(Command::Refresh(wanted)) => refresh.extend(hash(&wanted.refresh_hash)),
+                Some(Command::UseToken(used)) => access.extend(hash(&used.token_hash)),
                 Some(Command::SetAccountData(set)) => rooms.extend(&set.room_id),
+                Some(Command::ForgetRoom(forget)) => {
+                    rooms.insert(&forget.room_id);
+                }
                 Some(Command::SetProfileField(_)) => profiles.push(*user),
                 _ => {}
             }
@@ -92,6 +113,16 @@ impl Facts {
                 .await?
                 .into_iter()
                 .collect();
+        }
+        if !all_devices.is_empty() {
+            let found = accounts::device_ids_of(primary, &all_devices).await?;
+            self.devices.extend(found);
+        }
+        if !access.is_empty() {
+            self.access = accounts::access_places(primary, &access).await?;
+        }
+        if !refresh.is_empty() {
+            self.refresh = accounts::refresh_places(primary, &refresh).await?;
         }
         if !tokens.is_empty() {
             let tokens: Vec<String> = tokens.into_iter().cloned().collect();
@@ -109,4 +140,9 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// What is no hash names no token.
+fn hash(bytes: &[u8]) -> Option<[u8; 32]> {
+    bytes.try_into().ok()
 }

@@ -1,18 +1,21 @@
-//! Jobs of user shards: a changed profile goes into all rooms of its user, room by room.
+//! Jobs of user shards: a changed profile goes into all rooms of its user, and a deactivated user
+//! leaves them, room by room.
 //!
 //! A job is a row that its shard's owner takes up; `done` says how far it has come. Every step is a
 //! command with an id of its own, so that a step repeated after a crash or by the next owner does
 //! nothing twice. A step writes the profile as it is at that moment, so a later change of the profile
-//! makes earlier jobs of the user needless.
+//! makes earlier jobs of the user needless, as does leaving.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ganglion_cluster::Commands;
-use ganglion_model::{CommandId, MatrixError, RoomNid, Shard, UserNid};
-use ganglion_proto::persister::UpdateProfile;
+use ganglion_model::{CommandId, MatrixError, Membership, RoomNid, Shard, UserNid};
 use ganglion_proto::persister::room_command::Command;
+use ganglion_proto::persister::set_membership::Action;
+use ganglion_proto::persister::{SetMembership, UpdateProfile};
 use ganglion_storage::accounts::{self, JobRecord};
 use ganglion_storage::{Database, StorageError, rooms};
 use ganglion_telemetry::metrics::Counter;
@@ -28,6 +31,8 @@ static STEPS: Counter = Counter::new(
 
 /// `jobs.kind`: write the user's profile into the member events of the user's rooms.
 pub(super) const UPDATE_PROFILE: i16 = 1;
+/// `jobs.kind`: leave all rooms.
+pub(super) const LEAVE_ROOMS: i16 = 2;
 /// Jobs in work at once in one process.
 const AT_ONCE: usize = 4;
 /// Jobs listed at once.
@@ -109,7 +114,7 @@ impl Jobs {
                 break;
             }
             // A job in work for this user sees at its next note that it is superseded.
-            accounts::end_superseded_jobs(&primary, &job).await?;
+            accounts::end_superseded_jobs(&primary, &job, supersedes(job.kind)).await?;
             if self.taken.values().any(|taken| taken.user == job.user_nid) {
                 continue;
             }
@@ -133,11 +138,28 @@ impl Jobs {
     }
 }
 
+/// The kinds of the user's earlier jobs that a job makes needless; none for a kind of a later version.
+fn supersedes(kind: i16) -> &'static [i16] {
+    match kind {
+        UPDATE_PROFILE => &[UPDATE_PROFILE],
+        LEAVE_ROOMS => &[UPDATE_PROFILE, LEAVE_ROOMS],
+        _ => &[],
+    }
+}
+
+/// The memberships of the rooms that a job goes through.
+fn memberships(kind: i16) -> &'static [Membership] {
+    match kind {
+        LEAVE_ROOMS => &[Membership::Join, Membership::Invite, Membership::Knock],
+        _ => &[Membership::Join],
+    }
+}
+
 /// The last job of each user, in order of their age; `jobs` is in that order.
 fn newest(jobs: Vec<JobRecord>) -> Vec<JobRecord> {
     let jobs: Vec<JobRecord> = jobs
         .into_iter()
-        .filter(|job| job.kind == UPDATE_PROFILE)
+        .filter(|job| !supersedes(job.kind).is_empty())
         .collect();
     let last: HashMap<UserNid, usize> = jobs
         .iter()
@@ -172,17 +194,19 @@ impl Worker {
     async fn run(self, job: JobRecord) {
         if let Err(error) = self.work(&job).await {
             STEPS.with(&[("outcome", "failed")]).increment(1);
-            tracing::warn!(error = %error, user.id = job.user_id, "a profile job rests");
+            tracing::warn!(error = %error, user.id = job.user_id, "a job rests");
             tokio::time::sleep(REST).await;
         }
     }
 
     async fn work(&self, job: &JobRecord) -> Result<(), Failure> {
         let mut done = job.done;
+        let wanted = memberships(job.kind);
         loop {
             let primary = self.db.primary().await?;
             let next =
-                rooms::joined_rooms_after(&primary, job.user_nid, done, ROOMS_PER_NOTE).await?;
+                rooms::rooms_of_user_after(&primary, job.user_nid, wanted, done, ROOMS_PER_NOTE)
+                    .await?;
             drop(primary);
             let Some((last, _)) = next.last() else { break };
             let last: RoomNid = *last;
@@ -198,40 +222,53 @@ impl Worker {
         Ok(accounts::end_job(&self.db.primary().await?, job.shard, &job.job_id).await?)
     }
 
-    /// Writes the profile into one room. A room that refuses it is left as it is.
+    /// Does the work in one room. A room that refuses it is left as it is.
     async fn step(&self, job: &JobRecord, room: &str) -> Result<(), Failure> {
         let room_id = RoomId::parse(room)
             .map_err(|_invalid| StorageError::inconsistent(format!("rooms.room_id {room}")))?;
-        let fields = accounts::profiles(&self.db.primary().await?, &[job.user_nid]).await?;
-        let text = |name: &str| {
-            let (_, _, value) = fields.iter().find(|(_, field, _)| field == name)?;
-            serde_json::from_slice::<String>(value).ok()
-        };
-        let update = UpdateProfile {
-            user_id: job.user_id.clone(),
-            displayname: text("displayname"),
-            avatar_url: text("avatar_url"),
+        let (purpose, command) = match job.kind {
+            LEAVE_ROOMS => ("leave-rooms", leave(job)),
+            _ => ("update-profile", self.update_profile(job).await?),
         };
         let job_id: String = job
             .job_id
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let id = CommandId::of(&["update-profile", &job_id, room]);
-        match self
-            .commands
-            .room(&room_id, id, Command::UpdateProfile(update))
-            .await
-        {
+        let id = CommandId::of(&[purpose, &job_id, room]);
+        match self.commands.room(&room_id, id, command).await {
             Ok(_) => STEPS.with(&[("outcome", "done")]).increment(1),
             Err(error) if error.status == 429 || error.status >= 500 => return Err(error.into()),
             Err(error) => {
                 STEPS.with(&[("outcome", "refused")]).increment(1);
-                tracing::debug!(error = %error, room.id = room, "a profile was not taken");
+                tracing::debug!(error = %error, room.id = room, job.kind, "a job was not taken");
             }
         }
         Ok(())
     }
+
+    async fn update_profile(&self, job: &JobRecord) -> Result<Command, Failure> {
+        let fields = accounts::profiles(&self.db.primary().await?, &[job.user_nid]).await?;
+        let text = |name: &str| {
+            let (_, _, value) = fields.iter().find(|(_, field, _)| field == name)?;
+            serde_json::from_slice::<String>(value).ok()
+        };
+        Ok(Command::UpdateProfile(UpdateProfile {
+            user_id: job.user_id.clone(),
+            displayname: text("displayname"),
+            avatar_url: text("avatar_url"),
+        }))
+    }
+}
+
+fn leave(job: &JobRecord) -> Command {
+    Command::SetMembership(SetMembership {
+        action: Action::Leave.into(),
+        sender: job.user_id.clone(),
+        target: job.user_id.clone(),
+        content: Bytes::from_static(b"{}"),
+        allowed_by_join_rule: false,
+    })
 }
 
 #[cfg(test)]

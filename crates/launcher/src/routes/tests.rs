@@ -114,7 +114,11 @@ proptest! {
             }
         }
         prop_assert_eq!(role_of(&rules, DEFAULT, "/unknown/path"), DEFAULT);
-        // One rule per route always suffices.
-        prop_assert!(rules.len() <= routes.len());
+        // At most one rule where some route begins; a placeholder above may need one in between.
+        let places: BTreeSet<&[String]> = routes
+            .keys()
+            .flat_map(|segments| (1..=segments.len()).map(|end| &segments[..end]))
+            .collect();
+        prop_assert!(rules.len() <= places.len());
     }
 }

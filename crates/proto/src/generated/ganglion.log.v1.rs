@@ -20,7 +20,8 @@ pub struct Batch {
 pub struct Entry {
     #[prost(int64, tag = "1")]
     pub pos: i64,
-    /// 1 Event, 3 and 4 RoomChange, 5 AccountData, 6 TokenRevocation. 2 is kept for receipts.
+    /// 1 Event, 3 and 4 RoomChange, 5 AccountData, 6 TokenRevocation, 20 RoomForgotten. 2 is kept for
+    /// receipts.
     #[prost(uint32, tag = "2")]
     pub kind: u32,
     #[prost(bytes = "bytes", tag = "3")]
@@ -111,4 +112,15 @@ pub struct TokenRevocation {
     /// Absent: all of the user's devices.
     #[prost(string, optional, tag = "2")]
     pub device_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A user has forgotten a room (kind 20).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoomForgotten {
+    #[prost(int64, tag = "1")]
+    pub user_nid: i64,
+    #[prost(int64, tag = "2")]
+    pub room_nid: i64,
+    /// Memberships up to this position of the room's shard are no more.
+    #[prost(int64, tag = "3")]
+    pub up_to: i64,
 }

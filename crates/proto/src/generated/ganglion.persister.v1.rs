@@ -55,6 +55,9 @@ pub struct BuildCreateRequest {
     /// Room versions before 12: the room id chosen by the caller.
     #[prost(string, optional, tag = "4")]
     pub room_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The event's time; absent: now. With it the same request makes the same event, byte for byte.
+    #[prost(int64, optional, tag = "5")]
+    pub origin_server_ts: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BuildCreateReply {
@@ -86,7 +89,10 @@ pub struct RoomCommand {
     /// 16 bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub command_id: ::prost::bytes::Bytes,
-    #[prost(oneof = "room_command::Command", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "room_command::Command",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22"
+    )]
     pub command: ::core::option::Option<room_command::Command>,
 }
 /// Nested message and enum types in `RoomCommand`.
@@ -109,6 +115,12 @@ pub mod room_command {
         SetAlias(super::SetAlias),
         #[prost(message, tag = "10")]
         DeleteAlias(super::DeleteAlias),
+        #[prost(message, tag = "20")]
+        SetPublished(super::SetPublished),
+        #[prost(message, tag = "21")]
+        PrepareUpgrade(super::PrepareUpgrade),
+        #[prost(message, tag = "22")]
+        FinishUpgrade(super::FinishUpgrade),
     }
 }
 /// A whole new room in one batch: the create event, the creator's join, and `events` in order, each
@@ -280,6 +292,36 @@ pub struct DeleteAlias {
     #[prost(string, tag = "2")]
     pub sender: ::prost::alloc::string::String,
 }
+/// Lists the room in the public directory, or takes it out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPublished {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub published: bool,
+}
+/// Whether the sender may replace this room by another. The reply's event is the room's last one, its
+/// value the time (milliseconds since the epoch): the same for every repetition.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrepareUpgrade {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+}
+/// The end of an upgrade, all in one batch.
+///
+/// The tombstone; where the sender may, no canonical alias
+/// and power levels that keep the room quiet; the aliases and the place in the public directory go to
+/// the replacement, which exists.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishUpgrade {
+    #[prost(string, tag = "1")]
+    pub sender: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub replacement_room: ::prost::alloc::string::String,
+    /// Content of m.room.tombstone.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub tombstone: ::prost::bytes::Bytes,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UserCommand {
     #[prost(string, tag = "1")]
@@ -287,7 +329,10 @@ pub struct UserCommand {
     /// 16 bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub command_id: ::prost::bytes::Bytes,
-    #[prost(oneof = "user_command::Command", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(
+        oneof = "user_command::Command",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+    )]
     pub command: ::core::option::Option<user_command::Command>,
 }
 /// Nested message and enum types in `UserCommand`.
@@ -306,6 +351,20 @@ pub mod user_command {
         CreateFilter(super::CreateFilter),
         #[prost(message, tag = "8")]
         SetProfileField(super::SetProfileField),
+        #[prost(message, tag = "9")]
+        UpdateDevice(super::UpdateDevice),
+        #[prost(message, tag = "10")]
+        DeleteDevices(super::DeleteDevices),
+        #[prost(message, tag = "11")]
+        SetPassword(super::SetPassword),
+        #[prost(message, tag = "12")]
+        Refresh(super::Refresh),
+        #[prost(message, tag = "13")]
+        UseToken(super::UseToken),
+        #[prost(message, tag = "14")]
+        Deactivate(super::Deactivate),
+        #[prost(message, tag = "20")]
+        ForgetRoom(super::ForgetRoom),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -332,6 +391,17 @@ pub struct NewDevice {
     /// SHA-256 of the access token.
     #[prost(bytes = "bytes", tag = "3")]
     pub token_hash: ::prost::bytes::Bytes,
+    /// For a client that refreshes: SHA-256 of the refresh token, and how long the access token lives.
+    #[prost(message, optional, tag = "4")]
+    pub refresh: ::core::option::Option<RefreshToken>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshToken {
+    /// SHA-256.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub token_hash: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub lifetime_ms: i64,
 }
 /// A new token for a device, which is made if it is not there; its earlier tokens end.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -369,6 +439,70 @@ pub struct SetProfileField {
     /// A JSON value.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// The user's memberships in the room up to a position of the room's shard are forgotten.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetRoom {
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub up_to: i64,
+}
+/// M_NOT_FOUND if the user has no such device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateDevice {
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Absent: unchanged.
+    #[prost(string, optional, tag = "2")]
+    pub display_name: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Ends devices and their tokens; those that are not there are gone already.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDevices {
+    #[prost(string, repeated, tag = "1")]
+    pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPassword {
+    #[prost(string, tag = "1")]
+    pub password_hash: ::prost::alloc::string::String,
+    /// The caller's device.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Ends all other devices and their tokens.
+    #[prost(bool, tag = "3")]
+    pub end_other_devices: bool,
+}
+/// The next pair of tokens of a device.
+///
+/// The pair before it stays until one of these is used; a pair that was made before with the same refresh
+/// token, and not used, is replaced. M_UNKNOWN_TOKEN if the refresh token is not, or no longer, one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refresh {
+    /// SHA-256 of the refresh token that the client has.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub refresh_hash: ::prost::bytes::Bytes,
+    /// SHA-256 of the new access token.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub token_hash: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "3")]
+    pub next: ::core::option::Option<RefreshToken>,
+}
+/// The first use of an access token that came of a refresh: ends the pair before it. M_UNKNOWN_TOKEN if
+/// the token has been replaced.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UseToken {
+    /// SHA-256.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub token_hash: ::prost::bytes::Bytes,
+}
+/// Ends the account for good: its password, devices, tokens and profile, and starts leaving its rooms.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deactivate {
+    /// Noted; ends account data and filters, too.
+    #[prost(bool, tag = "1")]
+    pub erase: bool,
 }
 /// Generated client implementations.
 pub mod room_writer_client {

@@ -1,8 +1,10 @@
 //! The rows of room shards.
 
+use std::collections::BTreeMap;
+
 use ganglion_model::{
-    EventNid, HistoryVisibility, Membership, Position, RoomNid, SlotNid, SnapshotNid, TypeNid,
-    UserNid,
+    EventNid, HistoryVisibility, Membership, Position, RoomNid, Shard, SlotNid, SnapshotNid,
+    TypeNid, UserNid,
 };
 use tokio_postgres::types::Type;
 
@@ -150,8 +152,22 @@ pub struct RoomRows {
     pub new_aliases: Vec<(String, RoomNid, UserNid, i64)>,
     /// Aliases given up.
     pub gone_aliases: Vec<String>,
-    /// Rooms that enter the public directory.
-    pub public: Vec<RoomNid>,
+    /// Rooms that enter the public directory, or leave it (false).
+    pub published: BTreeMap<RoomNid, bool>,
+    /// Rooms that are replaced.
+    pub replaced: Vec<ReplacedRow>,
+}
+
+/// A room whose aliases and place in the public directory go to its replacement; carried out after
+/// all other changes of these.
+#[derive(Debug, Clone)]
+pub struct ReplacedRow {
+    /// The room, of the batch's shard.
+    pub room_nid: RoomNid,
+    /// The replacement.
+    pub by: RoomNid,
+    /// The replacement's shard.
+    pub by_shard: Shard,
 }
 
 /// Event numbers as the database holds them: 8 bytes each, big endian.
@@ -209,6 +225,16 @@ const ADD_ALIASES: &str = "INSERT INTO room_aliases (shard, alias, room_nid, cre
 const REMOVE_ALIASES: &str = "DELETE FROM room_aliases WHERE shard = $1 AND alias = ANY($2)";
 const ADD_PUBLIC: &str = "INSERT INTO public_rooms (shard, room_nid) \
     SELECT $1, p.* FROM unnest($2::bigint[]) AS p ON CONFLICT DO NOTHING";
+const REMOVE_PUBLIC: &str = "DELETE FROM public_rooms WHERE shard = $1 AND room_nid = ANY($2)";
+const MOVE_ALIASES: &str = "UPDATE room_aliases a SET shard = m.by_shard, room_nid = m.by \
+    FROM unnest($2::bigint[], $3::bigint[], $4::smallint[]) AS m (room_nid, by, by_shard) \
+    WHERE a.shard = $1 AND a.room_nid = m.room_nid";
+const MOVE_PUBLIC: &str = "WITH gone AS ( \
+    DELETE FROM public_rooms p \
+    USING unnest($2::bigint[], $3::bigint[], $4::smallint[]) AS m (room_nid, by, by_shard) \
+    WHERE p.shard = $1 AND p.room_nid = m.room_nid RETURNING m.by, m.by_shard) \
+    INSERT INTO public_rooms (room_nid, shard) SELECT by, by_shard FROM gone \
+    ON CONFLICT DO NOTHING";
 
 /// Every statement of this module.
 pub(super) const STATEMENTS: &[&str] = &[
@@ -222,6 +248,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     ADD_ALIASES,
     REMOVE_ALIASES,
     ADD_PUBLIC,
+    REMOVE_PUBLIC,
+    MOVE_ALIASES,
+    MOVE_PUBLIC,
 ];
 
 /// One array parameter, a field of each row.
@@ -407,12 +436,35 @@ impl RoomRows {
                 ],
             );
         }
-        if !self.public.is_empty() {
+        for (statement, published) in [(ADD_PUBLIC, true), (REMOVE_PUBLIC, false)] {
+            let rooms = self.published.iter().filter(|(_, is)| **is == published);
+            let rooms: Vec<i64> = rooms.map(|(room, _)| room.0).collect();
+            if !rooms.is_empty() {
+                pipeline.add(
+                    statement,
+                    vec![
+                        (Box::new(shard), Type::INT2),
+                        (Box::new(rooms), Type::INT8_ARRAY),
+                    ],
+                );
+            }
+        }
+        self.add_replaced(pipeline, shard);
+    }
+
+    fn add_replaced(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let r = &self.replaced;
+        if r.is_empty() {
+            return;
+        }
+        for statement in [MOVE_ALIASES, MOVE_PUBLIC] {
             pipeline.add(
-                ADD_PUBLIC,
+                statement,
                 vec![
                     (Box::new(shard), Type::INT2),
-                    column!(self.public, Type::INT8_ARRAY, |room| room.0),
+                    column!(r, Type::INT8_ARRAY, |r| r.room_nid.0),
+                    column!(r, Type::INT8_ARRAY, |r| r.by.0),
+                    column!(r, Type::INT2_ARRAY, |r| r.by_shard.number()),
                 ],
             );
         }

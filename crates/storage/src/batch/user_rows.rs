@@ -4,6 +4,7 @@ use ganglion_model::{Position, RoomNid, UserNid};
 use tokio_postgres::types::Type;
 
 use super::Pipeline;
+use crate::accounts::TokenStage;
 
 /// A new account; refused if the user has one.
 #[derive(Debug, Clone)]
@@ -42,9 +43,70 @@ pub struct TokenRow {
     pub user_nid: UserNid,
     pub device_id: String,
     pub created_at: i64,
+    pub expires_at: Option<i64>,
+    pub stage: TokenStage,
 }
 
-/// Ends the tokens of a device, or of all devices, that were made before this batch.
+/// A new refresh token.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct RefreshTokenRow {
+    pub token_hash: [u8; 32],
+    pub user_nid: UserNid,
+    pub device_id: String,
+    pub created_at: i64,
+    pub stage: TokenStage,
+}
+
+/// A device's new name.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct DeviceNameRow {
+    pub user_nid: UserNid,
+    pub device_id: String,
+    pub display_name: String,
+}
+
+/// An account's new password; at most once per user and batch.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0004_user_logs.sql"
+)]
+pub struct PasswordRow {
+    pub user_nid: UserNid,
+    pub password_hash: String,
+}
+
+/// Ends an account: its password and its profile go, too.
+#[derive(Debug, Clone)]
+pub struct DeactivationRow {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// When.
+    pub at: i64,
+    /// Whether account data and filters go as well.
+    pub erase: bool,
+}
+
+/// What ends with a log entry about tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The tokens.
+    Tokens,
+    /// The tokens and the devices, as with a logout.
+    Devices,
+    /// The pair in use, in whose place the next one comes.
+    Current,
+}
+
+/// Ends tokens of a device, or of all devices, that were made before this batch.
 #[derive(Debug, Clone)]
 pub struct RevocationRow {
     /// Its position in the user's log.
@@ -53,8 +115,8 @@ pub struct RevocationRow {
     pub user_nid: UserNid,
     /// Which device; `None` for all.
     pub device_id: Option<String>,
-    /// True to remove the devices as well, as a logout does.
-    pub with_device: bool,
+    /// What ends.
+    pub ends: Ends,
 }
 
 /// Account data, in place of what was there.
@@ -68,6 +130,19 @@ pub struct AccountDataRow {
     pub data_type: String,
     /// A JSON object.
     pub content: Vec<u8>,
+    /// Its position in the user's log.
+    pub pos: Position,
+}
+
+/// A room that a user has forgotten.
+#[derive(Debug, Clone)]
+pub struct ForgottenRow {
+    /// Who.
+    pub user_nid: UserNid,
+    /// Which; at most once per user and batch.
+    pub room_nid: RoomNid,
+    /// Up to this position of the room's shard, if nothing later is forgotten already.
+    pub up_to: Position,
     /// Its position in the user's log.
     pub pos: Position,
 }
@@ -118,18 +193,30 @@ pub struct UserRows {
     pub registration_tokens: Vec<String>,
     /// Tokens ended; carried out before `devices` and `tokens`.
     pub revocations: Vec<RevocationRow>,
+    /// Devices whose tokens of the stage `Next`, made before this batch, are replaced.
+    pub replaced_next: Vec<(UserNid, String)>,
+    /// New passwords.
+    pub passwords: Vec<PasswordRow>,
     /// Devices.
     pub devices: Vec<DeviceRow>,
+    /// New names of devices from before this batch.
+    pub device_names: Vec<DeviceNameRow>,
     /// New tokens.
     pub tokens: Vec<TokenRow>,
+    /// New refresh tokens.
+    pub refresh_tokens: Vec<RefreshTokenRow>,
     /// Account data.
     pub account_data: Vec<AccountDataRow>,
+    /// Forgotten rooms.
+    pub forgotten: Vec<ForgottenRow>,
     /// Profile fields.
     pub profiles: Vec<ProfileRow>,
     /// Filters.
     pub filters: Vec<FilterRow>,
     /// New jobs.
     pub jobs: Vec<JobRow>,
+    /// Accounts that end; carried out last.
+    pub deactivations: Vec<DeactivationRow>,
 }
 
 const ADD_ACCOUNTS: &str = "INSERT INTO accounts (user_nid, kind, password_hash, created_at) \
@@ -143,19 +230,69 @@ const ADD_REVOCATIONS: &str = "INSERT INTO token_revocations (shard, pos, user_n
 const END_TOKENS: &str = "DELETE FROM access_tokens t \
     USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
     WHERE t.user_nid = r.user_nid AND (r.device_id IS NULL OR t.device_id = r.device_id)";
+const END_REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens t \
+    USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND (r.device_id IS NULL OR t.device_id = r.device_id)";
+const FORGET_ACCESS_TOKENS: &str = "DELETE FROM access_tokens t \
+    USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage = 2 \
+    AND t.created_at < (SELECT min(c.created_at) FROM access_tokens c \
+    WHERE c.user_nid = t.user_nid AND c.device_id = t.device_id AND c.stage = 0)";
+const FORGET_REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens t \
+    USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage = 2 \
+    AND t.created_at < (SELECT min(c.created_at) FROM refresh_tokens c \
+    WHERE c.user_nid = t.user_nid AND c.device_id = t.device_id AND c.stage = 0)";
+const ADVANCE_ACCESS_TOKENS: &str = "UPDATE access_tokens t \
+    SET stage = CASE t.stage WHEN 0 THEN 2 ELSE 0 END, \
+    expires_at = CASE t.stage WHEN 0 THEN 0 ELSE t.expires_at END \
+    FROM unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage < 2";
+const ADVANCE_REFRESH_TOKENS: &str = "UPDATE refresh_tokens t \
+    SET stage = CASE t.stage WHEN 0 THEN 2 ELSE 0 END \
+    FROM unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage < 2";
+const REPLACE_ACCESS_TOKENS: &str = "UPDATE access_tokens t SET stage = 2, expires_at = 0 \
+    FROM unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage = 1";
+const REPLACE_REFRESH_TOKENS: &str = "UPDATE refresh_tokens t SET stage = 2 \
+    FROM unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
+    WHERE t.user_nid = r.user_nid AND t.device_id = r.device_id AND t.stage = 1";
+const SET_PASSWORDS: &str = "UPDATE accounts a SET password_hash = p.password_hash \
+    FROM unnest($1::bigint[], $2::text[]) AS p (user_nid, password_hash) \
+    WHERE a.user_nid = p.user_nid";
+const NAME_DEVICES: &str = "UPDATE devices d SET display_name = n.display_name \
+    FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (user_nid, device_id, display_name) \
+    WHERE d.user_nid = n.user_nid AND d.device_id = n.device_id";
+const ADD_REFRESH_TOKENS: &str = "INSERT INTO refresh_tokens (token_hash, user_nid, device_id, \
+    created_at, stage) \
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::bigint[], $5::smallint[])";
+const DEACTIVATE: &str = "UPDATE accounts a \
+    SET deactivated_at = d.at, password_hash = NULL, erased = d.erase \
+    FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS d (user_nid, at, erase) \
+    WHERE a.user_nid = d.user_nid";
+const REMOVE_PROFILES: &str = "DELETE FROM profiles WHERE user_nid = ANY($1)";
+const REMOVE_FILTERS: &str = "DELETE FROM filters WHERE user_nid = ANY($1)";
+const REMOVE_ACCOUNT_DATA: &str = "DELETE FROM account_data \
+    WHERE shard = $1 AND user_nid = ANY($2)";
 const REMOVE_DEVICES: &str = "DELETE FROM devices d \
     USING unnest($1::bigint[], $2::text[]) AS r (user_nid, device_id) \
     WHERE d.user_nid = r.user_nid AND (r.device_id IS NULL OR d.device_id = r.device_id)";
 const ADD_DEVICES: &str = "INSERT INTO devices (user_nid, device_id, display_name, created_at) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) \
     ON CONFLICT DO NOTHING";
-const ADD_TOKENS: &str = "INSERT INTO access_tokens (token_hash, user_nid, device_id, created_at) \
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::bigint[])";
+const ADD_TOKENS: &str = "INSERT INTO access_tokens (token_hash, user_nid, device_id, created_at, \
+    expires_at, stage) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::bigint[], \
+    $5::bigint[], $6::smallint[])";
 const SET_ACCOUNT_DATA: &str = "INSERT INTO account_data (shard, user_nid, room_nid, type, content, \
     pos) SELECT $1, a.* FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[], \
     $6::bigint[]) AS a \
     ON CONFLICT (shard, user_nid, room_nid, type) DO UPDATE SET content = excluded.content, \
     pos = excluded.pos";
+const FORGET_ROOMS: &str = "INSERT INTO forgotten_rooms (shard, user_nid, room_nid, up_to, pos) \
+    SELECT $1, f.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS f \
+    ON CONFLICT (user_nid, room_nid) DO UPDATE \
+    SET up_to = greatest(forgotten_rooms.up_to, excluded.up_to), pos = excluded.pos";
 const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) \
     ON CONFLICT (user_nid, field) DO UPDATE SET value = excluded.value";
@@ -174,10 +311,25 @@ pub(super) const STATEMENTS: &[&str] = &[
     USE_REGISTRATION_TOKENS,
     ADD_REVOCATIONS,
     END_TOKENS,
+    END_REFRESH_TOKENS,
+    FORGET_ACCESS_TOKENS,
+    FORGET_REFRESH_TOKENS,
+    ADVANCE_ACCESS_TOKENS,
+    ADVANCE_REFRESH_TOKENS,
+    REPLACE_ACCESS_TOKENS,
+    REPLACE_REFRESH_TOKENS,
+    SET_PASSWORDS,
+    NAME_DEVICES,
+    ADD_REFRESH_TOKENS,
+    DEACTIVATE,
+    REMOVE_PROFILES,
+    REMOVE_FILTERS,
+    REMOVE_ACCOUNT_DATA,
     REMOVE_DEVICES,
     ADD_DEVICES,
     ADD_TOKENS,
     SET_ACCOUNT_DATA,
+    FORGET_ROOMS,
     SET_PROFILES,
     CLEAR_PROFILES,
     ADD_FILTERS,
@@ -197,8 +349,11 @@ impl UserRows {
     pub(super) fn add_to(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
         self.add_accounts(pipeline);
         self.add_revocations(pipeline, shard);
+        self.add_rotations(pipeline);
         self.add_devices(pipeline);
+        self.add_tokens(pipeline);
         self.add_data(pipeline, shard);
+        self.add_deactivations(pipeline, shard);
     }
 
     fn add_accounts(&self, pipeline: &mut Pipeline<'_>) {
@@ -220,6 +375,16 @@ impl UserRows {
                 vec![(Box::new(self.registration_tokens.clone()), Type::TEXT_ARRAY)],
             );
         }
+        let p = &self.passwords;
+        if !p.is_empty() {
+            pipeline.add(
+                SET_PASSWORDS,
+                vec![
+                    column!(p, Type::INT8_ARRAY, |p| p.user_nid.0),
+                    column!(p, Type::TEXT_ARRAY, |p| p.password_hash.clone()),
+                ],
+            );
+        }
     }
 
     fn add_revocations(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
@@ -236,22 +401,52 @@ impl UserRows {
                 column!(r, Type::TEXT_ARRAY, |r| r.device_id.clone()),
             ],
         );
-        pipeline.add(
-            END_TOKENS,
-            vec![
-                column!(r, Type::INT8_ARRAY, |r| r.user_nid.0),
-                column!(r, Type::TEXT_ARRAY, |r| r.device_id.clone()),
-            ],
-        );
-        let gone: Vec<_> = r.iter().filter(|r| r.with_device).collect();
-        if !gone.is_empty() {
-            pipeline.add(
-                REMOVE_DEVICES,
-                vec![
-                    column!(gone, Type::INT8_ARRAY, |r| r.user_nid.0),
-                    column!(gone, Type::TEXT_ARRAY, |r| r.device_id.clone()),
-                ],
-            );
+        let all: Vec<_> = r.iter().filter(|r| r.ends != Ends::Current).collect();
+        let gone: Vec<_> = r.iter().filter(|r| r.ends == Ends::Devices).collect();
+        for (statement, rows) in [
+            (END_TOKENS, &all),
+            (END_REFRESH_TOKENS, &all),
+            (REMOVE_DEVICES, &gone),
+        ] {
+            if !rows.is_empty() {
+                pipeline.add(
+                    statement,
+                    vec![
+                        column!(rows, Type::INT8_ARRAY, |r| r.user_nid.0),
+                        column!(rows, Type::TEXT_ARRAY, |r| r.device_id.clone()),
+                    ],
+                );
+            }
+        }
+    }
+
+    /// Puts the next pairs of tokens in the place of those in use; then replaces next pairs. After a
+    /// device's next pair has come into use there is none to replace but that of this batch, which
+    /// is made later.
+    fn add_rotations(&self, pipeline: &mut Pipeline<'_>) {
+        let advanced: Vec<(UserNid, String)> = self
+            .revocations
+            .iter()
+            .filter(|r| r.ends == Ends::Current)
+            .filter_map(|r| Some((r.user_nid, r.device_id.clone()?)))
+            .collect();
+        for (statement, devices) in [
+            (FORGET_ACCESS_TOKENS, &advanced),
+            (FORGET_REFRESH_TOKENS, &advanced),
+            (ADVANCE_ACCESS_TOKENS, &advanced),
+            (ADVANCE_REFRESH_TOKENS, &advanced),
+            (REPLACE_ACCESS_TOKENS, &self.replaced_next),
+            (REPLACE_REFRESH_TOKENS, &self.replaced_next),
+        ] {
+            if !devices.is_empty() {
+                pipeline.add(
+                    statement,
+                    vec![
+                        column!(devices, Type::INT8_ARRAY, |(user, _)| user.0),
+                        column!(devices, Type::TEXT_ARRAY, |(_, device)| device.clone()),
+                    ],
+                );
+            }
         }
     }
 
@@ -268,6 +463,20 @@ impl UserRows {
                 ],
             );
         }
+        let n = &self.device_names;
+        if !n.is_empty() {
+            pipeline.add(
+                NAME_DEVICES,
+                vec![
+                    column!(n, Type::INT8_ARRAY, |n| n.user_nid.0),
+                    column!(n, Type::TEXT_ARRAY, |n| n.device_id.clone()),
+                    column!(n, Type::TEXT_ARRAY, |n| n.display_name.clone()),
+                ],
+            );
+        }
+    }
+
+    fn add_tokens(&self, pipeline: &mut Pipeline<'_>) {
         let t = &self.tokens;
         if !t.is_empty() {
             pipeline.add(
@@ -277,6 +486,21 @@ impl UserRows {
                     column!(t, Type::INT8_ARRAY, |t| t.user_nid.0),
                     column!(t, Type::TEXT_ARRAY, |t| t.device_id.clone()),
                     column!(t, Type::INT8_ARRAY, |t| t.created_at),
+                    column!(t, Type::INT8_ARRAY, |t| t.expires_at),
+                    column!(t, Type::INT2_ARRAY, |t| t.stage.number()),
+                ],
+            );
+        }
+        let t = &self.refresh_tokens;
+        if !t.is_empty() {
+            pipeline.add(
+                ADD_REFRESH_TOKENS,
+                vec![
+                    column!(t, Type::BYTEA_ARRAY, |t| t.token_hash.to_vec()),
+                    column!(t, Type::INT8_ARRAY, |t| t.user_nid.0),
+                    column!(t, Type::TEXT_ARRAY, |t| t.device_id.clone()),
+                    column!(t, Type::INT8_ARRAY, |t| t.created_at),
+                    column!(t, Type::INT2_ARRAY, |t| t.stage.number()),
                 ],
             );
         }
@@ -297,6 +521,7 @@ impl UserRows {
                 ],
             );
         }
+        self.add_forgotten(pipeline, shard);
         self.add_profiles(pipeline);
         let f = &self.filters;
         if !f.is_empty() {
@@ -325,6 +550,22 @@ impl UserRows {
         }
     }
 
+    fn add_forgotten(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let f = &self.forgotten;
+        if !f.is_empty() {
+            pipeline.add(
+                FORGET_ROOMS,
+                vec![
+                    (Box::new(shard), Type::INT2),
+                    column!(f, Type::INT8_ARRAY, |f| f.user_nid.0),
+                    column!(f, Type::INT8_ARRAY, |f| f.room_nid.0),
+                    column!(f, Type::INT8_ARRAY, |f| f.up_to),
+                    column!(f, Type::INT8_ARRAY, |f| f.pos),
+                ],
+            );
+        }
+    }
+
     fn add_profiles(&self, pipeline: &mut Pipeline<'_>) {
         let set: Vec<_> = self
             .profiles
@@ -348,6 +589,39 @@ impl UserRows {
                 vec![
                     column!(cleared, Type::INT8_ARRAY, |p| p.user_nid.0),
                     column!(cleared, Type::TEXT_ARRAY, |p| p.field.clone()),
+                ],
+            );
+        }
+    }
+
+    fn add_deactivations(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let d = &self.deactivations;
+        if d.is_empty() {
+            return;
+        }
+        pipeline.add(
+            DEACTIVATE,
+            vec![
+                column!(d, Type::INT8_ARRAY, |d| d.user_nid.0),
+                column!(d, Type::INT8_ARRAY, |d| d.at),
+                column!(d, Type::BOOL_ARRAY, |d| d.erase),
+            ],
+        );
+        pipeline.add(
+            REMOVE_PROFILES,
+            vec![column!(d, Type::INT8_ARRAY, |d| d.user_nid.0)],
+        );
+        let erased: Vec<_> = d.iter().filter(|d| d.erase).collect();
+        if !erased.is_empty() {
+            pipeline.add(
+                REMOVE_FILTERS,
+                vec![column!(erased, Type::INT8_ARRAY, |d| d.user_nid.0)],
+            );
+            pipeline.add(
+                REMOVE_ACCOUNT_DATA,
+                vec![
+                    (Box::new(shard), Type::INT2),
+                    column!(erased, Type::INT8_ARRAY, |d| d.user_nid.0),
                 ],
             );
         }

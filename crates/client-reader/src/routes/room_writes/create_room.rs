@@ -42,6 +42,7 @@ pub(crate) async fn post(
             content: to_bytes(&creation_content(&request, &preset, version)?)?,
             room_id: (!version.room_id_is_create_hash())
                 .then(|| RoomId::new_v1(&app.server_name).to_string()),
+            origin_server_ts: None,
         })
         .await?;
     let room_id = RoomId::parse(&built.room_id).map_err(|_invalid| MatrixError::internal())?;

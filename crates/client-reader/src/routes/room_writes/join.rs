@@ -7,11 +7,12 @@ use ganglion_model::{CommandId, MatrixError};
 use ganglion_proto::persister::SetMembership;
 use ganglion_proto::persister::room_command::Command;
 use ganglion_proto::persister::set_membership::Action;
+use ruma::RoomId;
 use ruma::api::client::membership::{join_room_by_id, join_room_by_id_or_alias};
-use ruma::{OwnedRoomId, RoomId};
 
 use super::{canonical, profile_content, with_reason};
 use crate::caller::Caller;
+use crate::routes::aliases::resolve;
 use crate::state::AppState;
 
 /// Joins a room by its id.
@@ -34,15 +35,7 @@ pub(crate) async fn by_id_or_alias(
     Ruma(request): Ruma<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<RumaBody<join_room_by_id_or_alias::v3::Response>, ApiError> {
     refuse_third_party(request.third_party_signed.is_some())?;
-    let room_id: OwnedRoomId = match request.room_id_or_alias.try_into() {
-        Ok(room_id) => room_id,
-        Err(alias) => app
-            .rooms
-            .alias(&mut caller.view(&app), &alias)
-            .await
-            .map_err(storage_error)?
-            .ok_or_else(|| MatrixError::not_found("no room has this alias"))?,
-    };
+    let room_id = resolve(&app, &mut caller.view(&app), request.room_id_or_alias).await?;
     join(&app, &caller, &room_id, request.reason).await?;
     Ok(RumaBody(join_room_by_id_or_alias::v3::Response::new(
         room_id,

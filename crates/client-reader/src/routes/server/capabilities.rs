@@ -16,7 +16,7 @@ pub(crate) async fn get(State(app): State<AppState>, _caller: Caller) -> JsonByt
         .collect();
     let body = json!({"capabilities": {
         "m.room_versions": {"default": app.config.rooms.default_version, "available": available},
-        "m.change_password": {"enabled": false},
+        "m.change_password": {"enabled": true},
         "m.set_displayname": {"enabled": true},
         "m.set_avatar_url": {"enabled": true},
         "m.profile_fields": {"enabled": true},

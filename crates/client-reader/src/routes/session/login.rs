@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use ganglion_accounts::storage_error;
+use ganglion_accounts::uia::Identifier;
 use ganglion_accounts::usernames::login_user_id;
 use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
 use ganglion_model::{CommandId, MatrixError};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{DeviceWish, new_device};
+use crate::routes::interactive::{missing, user_name};
 use crate::state::AppState;
 
 // Not ruma's type: its parser panics where `type` is missing.
@@ -24,12 +26,6 @@ struct Body {
     password: Option<String>,
     #[serde(flatten)]
     device: DeviceWish,
-}
-
-#[derive(Deserialize)]
-struct Identifier {
-    r#type: String,
-    user: Option<String>,
 }
 
 /// Logs in with a password. A device that exists already loses its earlier tokens.
@@ -51,7 +47,7 @@ pub(crate) async fn post(
         }
     }
     let user_id = authenticate(&app, &body).await?;
-    let (device, token) = new_device(&app, &user_id, body.device);
+    let (device, tokens) = new_device(&app, &user_id, body.device);
     let device_id = device.device_id.clone();
     let command = Command::Login(Login {
         device: Some(device),
@@ -59,34 +55,20 @@ pub(crate) async fn post(
     app.commands
         .user(&user_id, CommandId::random(), command)
         .await?;
-    let answer = json!({
+    let mut answer = json!({
         "user_id": user_id,
-        "access_token": token.reveal(),
         "device_id": device_id,
         "home_server": app.server_name,
         "well_known": {"m.homeserver": {"base_url": app.config.server.public_url}},
     });
+    tokens.write_to(&mut answer);
     Ok(JsonBytes(answer.to_string().into_bytes()))
 }
 
 /// The user whose password this is. Where there is no such user it takes as long.
 async fn authenticate(app: &AppState, body: &Body) -> Result<OwnedUserId, MatrixError> {
-    let name = match &body.identifier {
-        Some(identifier) if identifier.r#type == "m.id.user" => identifier.user.as_ref(),
-        // No third-party identifier is bound to an account here.
-        Some(identifier)
-            if matches!(identifier.r#type.as_str(), "m.id.thirdparty" | "m.id.phone") =>
-        {
-            return Err(wrong());
-        }
-        Some(_) => {
-            let message = "there is no such type of identifier here";
-            return Err(MatrixError::new(400, "M_UNKNOWN", message));
-        }
-        None => body.user.as_ref(),
-    };
-    let missing = |key| MatrixError::bad_json(format!("`{key}` is missing"));
-    let name = name.ok_or_else(|| missing("identifier"))?;
+    let name = user_name(body.identifier.as_ref(), body.user.as_ref())?;
+    let name = name.ok_or_else(wrong)?;
     let password = body.password.clone().ok_or_else(|| missing("password"))?;
     let user_id = login_user_id(name, &app.server_name);
     let account = match &user_id {
@@ -100,7 +82,8 @@ async fn authenticate(app: &AppState, body: &Body) -> Result<OwnedUserId, Matrix
     let stored = account.and_then(|account| account.password_hash);
     let fits = app.passwords.verify(password, stored).await?;
     match user_id {
-        Some(_) if fits && deactivated => {
+        // That there was such an account is known of its name already, and its password is gone.
+        Some(_) if deactivated => {
             let message = "this account is deactivated";
             Err(MatrixError::new(403, "M_USER_DEACTIVATED", message))
         }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use ganglion_accounts::passwords::check_strength;
 use ganglion_accounts::storage_error;
-use ganglion_accounts::uia::Sessions;
+use ganglion_accounts::uia::{Attempt, Flow};
 use ganglion_accounts::usernames::{new_user_id, random_user_id};
 use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
 use ganglion_model::{CommandId, MatrixError};
@@ -43,6 +43,7 @@ pub(crate) async fn post(
     let wish = DeviceWish {
         device_id: request.device_id.map(|id| id.to_string()),
         initial_device_display_name: request.initial_device_display_name,
+        refresh_token: request.refresh_token,
     };
     let login = (!request.inhibit_login).then(|| new_device(&app, &user_id, wish));
     let command = Register {
@@ -55,9 +56,9 @@ pub(crate) async fn post(
         .user(&user_id, CommandId::random(), Command::Register(command))
         .await?;
     let mut answer = json!({"user_id": user_id, "home_server": app.server_name});
-    if let Some((device, token)) = login {
+    if let Some((device, tokens)) = login {
         answer["device_id"] = Value::from(device.device_id);
-        answer["access_token"] = Value::from(token.reveal());
+        tokens.write_to(&mut answer);
     }
     Ok(JsonBytes(answer.to_string().into_bytes()))
 }
@@ -89,7 +90,7 @@ fn must_be_served(app: &AppState, request: &Request) -> Result<(), MatrixError> 
 
 /// Tells before the authentication that a name is taken, as the specification asks; the account's
 /// shard decides.
-async fn must_be_free(
+pub(super) async fn must_be_free(
     app: &AppState,
     barrier: &Barrier,
     user_id: &UserId,
@@ -117,50 +118,35 @@ async fn authorised(
     } else {
         "m.login.dummy"
     };
-    let sessions = Sessions::new(app.secret.clone(), "register");
     let now_ms = app.clock.now_ms();
-    let Some(auth) = auth else {
-        return Err(challenge(&sessions, stage, now_ms, None));
-    };
-    let refused = |why: &str| challenge(&sessions, stage, now_ms, Some(why));
-    // A client that knows the one stage need not ask for a session first.
-    if auth
-        .session()
-        .is_some_and(|session| !sessions.is_live(session, now_ms))
-    {
-        return Err(refused("this session is not known, or is over"));
+    let flow = Flow::new(app.secret.clone(), "register", stage, now_ms);
+    let attempt = flow.attempt(auth.map(as_attempt))?;
+    if !with_token {
+        return Ok(None);
     }
-    match auth {
-        AuthData::Dummy(_) if !with_token => Ok(None),
-        AuthData::RegistrationToken(given) if with_token => {
-            if app
-                .accounts
-                .registration_token_is_valid(barrier, &given.token)
-                .await?
-            {
-                Ok(Some(given.token))
-            } else {
-                Err(refused("the registration token is not valid"))
-            }
-        }
-        _ => Err(refused("this is no stage of the flow")),
+    let token = attempt.token.clone().unwrap_or_default();
+    let valid = app
+        .accounts
+        .registration_token_is_valid(barrier, &token)
+        .await?;
+    if !valid {
+        let why = "the registration token is not valid";
+        return Err(flow.refused(&attempt, "M_UNAUTHORIZED", why));
     }
+    Ok(Some(token))
 }
 
-/// 401 with the flow to go through (client-server API, "User-Interactive Authentication API").
-fn challenge(sessions: &Sessions, stage: &str, now_ms: i64, error: Option<&str>) -> MatrixError {
-    let body = json!({
-        "flows": [{"stages": [stage]}],
-        "params": {},
-        "completed": [],
-        "session": sessions.begin(now_ms),
-    });
-    let (errcode, message) = match error {
-        Some(why) => ("M_UNAUTHORIZED", why),
-        None => ("", ""),
+fn as_attempt(auth: AuthData) -> Attempt {
+    let r#type = auth.auth_type().map(|stage| stage.to_string());
+    let session = auth.session().map(str::to_owned);
+    let token = match auth {
+        AuthData::RegistrationToken(given) => Some(given.token),
+        _ => None,
     };
-    MatrixError {
-        extra: Some(body.to_string()),
-        ..MatrixError::new(401, errcode, message)
+    Attempt {
+        r#type,
+        session,
+        token,
+        ..Attempt::default()
     }
 }

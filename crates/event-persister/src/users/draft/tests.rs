@@ -1,6 +1,8 @@
 use ganglion_model::RoomNid;
-use ganglion_proto::persister::{Login, Logout};
-use ganglion_storage::accounts::RegistrationTokenRecord;
+use ganglion_proto::persister::{
+    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, UpdateDevice, UseToken,
+};
+use ganglion_storage::accounts::{RegistrationTokenRecord, TokenPlace, TokenStage};
 
 use super::*;
 
@@ -33,6 +35,7 @@ fn device(id: &str, token: u8) -> NewDevice {
         device_id: id.to_owned(),
         display_name: None,
         token_hash: vec![token; 32].into(),
+        refresh: None,
     }
 }
 
@@ -136,7 +139,7 @@ fn a_token_ends_with_the_next_login_of_its_device() {
     assert_eq!(tokens(&draft), [2]);
     assert_eq!(draft.rows.devices.len(), 1);
     assert_eq!(done.position, NEXT);
-    assert!(!draft.rows.revocations[0].with_device);
+    assert_eq!(draft.rows.revocations[0].ends, Ends::Tokens);
     assert_eq!(draft.entries[0].kind, KIND_TOKEN_REVOCATION);
 }
 
@@ -256,4 +259,160 @@ fn who_has_no_active_account_does_nothing() {
         ..Default::default()
     };
     assert!(gone.execute(CommandId::random(), &stranger).is_err());
+}
+
+fn place(stage: TokenStage) -> TokenPlace {
+    TokenPlace {
+        user_nid: UserNid(1),
+        device_id: "D".to_owned(),
+        stage,
+    }
+}
+
+/// With the device D, whose pair of tokens 1 is in use, and, where there is one, the next pair 2.
+fn refreshing(with_next: bool) -> Draft {
+    let mut draft = draft(true);
+    let facts = &mut draft.facts;
+    facts.devices.insert((UserNid(1), "D".to_owned()));
+    facts.access.insert([1; 32], place(TokenStage::Current));
+    facts.refresh.insert([1; 32], place(TokenStage::Current));
+    if with_next {
+        facts.access.insert([2; 32], place(TokenStage::Next));
+        facts.refresh.insert([2; 32], place(TokenStage::Next));
+    }
+    draft
+}
+
+fn refresh(held: u8, new: u8) -> Command {
+    let hash = |number| Bytes::from(vec![number; 32]);
+    Command::Refresh(Refresh {
+        refresh_hash: hash(held),
+        token_hash: hash(new),
+        next: Some(RefreshToken {
+            token_hash: hash(new),
+            lifetime_ms: 500,
+        }),
+    })
+}
+
+fn used(token: u8) -> Command {
+    Command::UseToken(UseToken {
+        token_hash: Bytes::from(vec![token; 32]),
+    })
+}
+
+#[test]
+fn a_refresh_that_is_repeated_leaves_one_next_pair() {
+    let mut draft = refreshing(true);
+    run(&mut draft, refresh(1, 3)).unwrap();
+    run(&mut draft, refresh(1, 4)).unwrap();
+    let rows = draft.rows.tokens.iter();
+    let rows: Vec<_> = rows.map(|row| (row.stage, row.expires_at)).collect();
+    let replaced = (TokenStage::Past, Some(0));
+    assert_eq!(rows, [replaced, (TokenStage::Next, Some(1_500))]);
+    assert_eq!(draft.rows.replaced_next, [(UserNid(1), "D".to_owned())]);
+    assert!(draft.entries.is_empty(), "nothing that was used has ended");
+    for refused in [used(2), refresh(2, 5)] {
+        let error = run(&mut draft, refused).unwrap_err();
+        assert_eq!(error.extra.as_deref(), Some(r#"{"soft_logout":true}"#));
+    }
+}
+
+#[test]
+fn the_first_use_of_the_next_pair_ends_the_one_before() {
+    for by in [used(2), refresh(2, 3)] {
+        let mut draft = refreshing(true);
+        run(&mut draft, by).unwrap();
+        assert_eq!(draft.rows.revocations[0].ends, Ends::Current);
+        assert_eq!(draft.entries[0].kind, KIND_TOKEN_REVOCATION);
+        let refused = run(&mut draft, refresh(1, 9)).unwrap_err();
+        assert_eq!(refused.extra.as_deref(), Some(r#"{"soft_logout":true}"#));
+        assert_eq!(run(&mut draft, used(1)).unwrap_err().status, 401);
+        run(&mut draft, used(2)).unwrap();
+        assert_eq!(draft.rows.revocations.len(), 1, "once is enough");
+        run(&mut draft, refresh(2, 4)).unwrap();
+        assert_eq!(tokens(&draft), [4]);
+    }
+}
+
+#[test]
+fn a_device_that_ends_takes_its_refresh_tokens_with_it() {
+    for end in [logout(None), logout(Some("D")), login("D", 7)] {
+        let mut draft = refreshing(true);
+        run(&mut draft, refresh(1, 3)).unwrap();
+        run(&mut draft, end).unwrap();
+        assert!(draft.rows.refresh_tokens.is_empty());
+        for held in [1, 2] {
+            let refused = run(&mut draft, refresh(held, 9)).unwrap_err();
+            assert_eq!(refused.extra.as_deref(), Some(r#"{"soft_logout":false}"#));
+        }
+    }
+}
+
+#[test]
+fn devices_are_named_and_deleted() {
+    let mut draft = refreshing(false);
+    let name = |id: &str, name: Option<&str>| {
+        Command::UpdateDevice(UpdateDevice {
+            device_id: id.to_owned(),
+            display_name: name.map(str::to_owned),
+        })
+    };
+    let delete = |ids: &[&str]| {
+        let device_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        Command::DeleteDevices(DeleteDevices { device_ids })
+    };
+    run(&mut draft, login("NEW", 2)).unwrap();
+    run(&mut draft, name("NEW", Some("n"))).unwrap();
+    run(&mut draft, name("D", Some("a"))).unwrap();
+    run(&mut draft, name("D", Some("b"))).unwrap();
+    run(&mut draft, name("D", None)).unwrap();
+    assert_eq!(draft.rows.devices[0].display_name.as_deref(), Some("n"));
+    assert_eq!(draft.rows.device_names.len(), 1);
+    assert_eq!(draft.rows.device_names[0].display_name, "b");
+    let missing = run(&mut draft, name("X", None)).unwrap_err();
+    assert_eq!(missing.status, 404);
+    run(&mut draft, delete(&["D", "NEW", "X", "D"])).unwrap();
+    assert_eq!(draft.rows.revocations.len(), 2);
+    assert!(draft.rows.devices.is_empty() && draft.rows.device_names.is_empty());
+    let position = draft.next;
+    run(&mut draft, delete(&["D", "X"])).unwrap();
+    assert_eq!(draft.next, position);
+}
+
+#[test]
+fn a_new_password_keeps_the_device_it_came_from() {
+    let set = |end_other_devices| {
+        Command::SetPassword(SetPassword {
+            password_hash: "h".to_owned(),
+            device_id: "D".to_owned(),
+            end_other_devices,
+        })
+    };
+    let mut draft = refreshing(false);
+    run(&mut draft, login("NEW", 2)).unwrap();
+    run(&mut draft, set(false)).unwrap();
+    assert_eq!(tokens(&draft), [2]);
+    run(&mut draft, set(true)).unwrap();
+    assert!(tokens(&draft).is_empty());
+    assert_eq!(draft.rows.passwords.len(), 1);
+    let devices: Vec<_> = draft.facts.devices.iter().map(|(_, id)| id).collect();
+    assert_eq!(devices, ["D"]);
+}
+
+#[test]
+fn a_deactivated_account_keeps_nothing() {
+    let mut draft = refreshing(false);
+    run(&mut draft, login("NEW", 2)).unwrap();
+    run(&mut draft, profile("displayname", Some("\"A\""))).unwrap();
+    run(&mut draft, data("a.b", None, "1")).unwrap();
+    run(&mut draft, Command::Deactivate(Deactivate { erase: true })).unwrap();
+    let rows = &draft.rows;
+    assert!(rows.tokens.is_empty() && rows.profiles.is_empty() && rows.account_data.is_empty());
+    let kinds: Vec<_> = rows.jobs.iter().map(|job| job.kind).collect();
+    assert_eq!(kinds, [jobs::LEAVE_ROOMS]);
+    assert_eq!(rows.deactivations.len(), 1);
+    assert_eq!(draft.entries.len(), 1, "the end of the tokens");
+    let error = run(&mut draft, login("D", 1)).unwrap_err();
+    assert_eq!(error.errcode, "M_USER_DEACTIVATED");
 }

@@ -19,7 +19,9 @@ fn a_users_last_job_does_the_work_of_all() {
         job(2, 2, UPDATE_PROFILE),
         job(1, 3, UPDATE_PROFILE),
         job(1, 4, 99),
+        job(3, 5, UPDATE_PROFILE),
+        job(3, 6, LEAVE_ROOMS),
     ];
     let taken: Vec<u8> = newest(jobs).iter().map(|job| job.job_id[0]).collect();
-    assert_eq!(taken, [2, 3], "a kind of a later version is left alone");
+    assert_eq!(taken, [2, 3, 6], "a kind of a later version is left alone");
 }
