@@ -63,6 +63,8 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     primary: Pool,
+    /// For barriers and heads alone: who holds a view must get them however many views there are.
+    control: Pool,
     replicas: Vec<Replica>,
     next_replica: AtomicUsize,
     timeout: Duration,
@@ -71,6 +73,9 @@ struct Inner {
     barrier_queue: Mutex<Vec<oneshot::Sender<Option<Barrier>>>>,
     barrier_turn: Mutex<()>,
 }
+
+/// One barrier is asked for at a time, and the heads once a second.
+const CONTROL_POOL: usize = 2;
 
 /// A replica, and until when it is left alone because it did not answer.
 struct Replica {
@@ -175,6 +180,7 @@ impl Database {
         let per_second = f64::from(config.primary_reads_per_second);
         Ok(Self(Arc::new(Inner {
             primary: pool(&config.primary, config.primary_pool)?,
+            control: pool(&config.primary, CONTROL_POOL)?,
             replicas,
             next_replica: AtomicUsize::new(0),
             timeout,
@@ -218,6 +224,10 @@ impl Database {
         Ok(Connection::new(self.0.primary.get().await?, self.0.timeout))
     }
 
+    async fn control(&self) -> Result<Connection, StorageError> {
+        Ok(Connection::new(self.0.control.get().await?, self.0.timeout))
+    }
+
     /// Asks the primary how far it has come; one question answers all who wait at that moment.
     ///
     /// A request raises it before it reads anything, so that it sees every write that was answered
@@ -244,7 +254,7 @@ impl Database {
     }
 
     async fn ask_barrier(&self) -> Result<Barrier, StorageError> {
-        let connection = self.primary().await?;
+        let connection = self.control().await?;
         // Heads first: the flush position asked for afterwards is behind all that they count.
         let (rows, lsn) = futures_util::try_join!(
             connection.query(HEADS, &[]),
@@ -263,7 +273,7 @@ impl Database {
     /// # Errors
     /// `Unavailable` if the primary does not answer.
     pub async fn heads(&self) -> Result<Heads, StorageError> {
-        decode_heads(&self.primary().await?.query(HEADS, &[]).await?)
+        decode_heads(&self.control().await?.query(HEADS, &[]).await?)
     }
 
     /// A read-only snapshot at or behind `barrier`: on a replica that has replayed to it, or on the

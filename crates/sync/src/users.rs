@@ -138,8 +138,9 @@ impl Users {
         let loaded = if Moment::of_heads(&heads, shard).covers(&applied) {
             load(view, user).await?
         } else {
-            let mut later = fresh();
-            load(&mut later, user).await?
+            // In its place: who holds one view and waits for another may wait for ever.
+            *view = fresh();
+            load(view, user).await?
         };
         let mut state = held.lock();
         let mut list = loaded;
