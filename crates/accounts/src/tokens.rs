@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ganglion_cluster::{Apply, LogBatch};
 use ganglion_model::{Position, Shard, ShardFamily, UserNid};
 use ganglion_proto::log::TokenRevocation;
+use ganglion_storage::log::kind;
 use ganglion_telemetry::metrics::Counter;
 use moka::sync::Cache;
 use prost::Message as _;
@@ -24,8 +25,6 @@ static REVOCATIONS: Counter = Counter::new(
 
 /// Users per shard whose last revocation is remembered one by one.
 const REMEMBERED_PER_SHARD: usize = 4_096;
-/// The kind of a log entry that ends tokens (`proto/ganglion/log`).
-const TOKEN_REVOCATION: u32 = 6;
 
 /// What kind of account a user has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +161,7 @@ impl Apply for TokenCache {
         for entry in batch
             .entries
             .iter()
-            .filter(|entry| entry.kind == TOKEN_REVOCATION)
+            .filter(|entry| entry.kind == kind::TOKEN_REVOCATION)
         {
             REVOCATIONS.increment(1);
             match TokenRevocation::decode(entry.payload.as_ref()) {

@@ -22,9 +22,6 @@ pub enum RoomVersion {
 }
 
 impl RoomVersion {
-    /// For rooms created without a wish.
-    pub const DEFAULT: Self = Self::V12;
-
     /// All of them, for `/capabilities`; the spec calls each one stable.
     pub const SUPPORTED: [Self; 10] = [
         Self::V3,

@@ -66,14 +66,6 @@ impl RpcClients {
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
-
-    /// Forgets the channel to an address whose instance is gone.
-    pub fn forget(&self, address: &str) {
-        self.channels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(address);
-    }
 }
 
 /// A request that says how long its caller waits, and carries the caller's trace.

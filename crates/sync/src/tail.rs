@@ -13,6 +13,7 @@ use ganglion_model::{
 };
 use ganglion_proto::log;
 use ganglion_rooms::{RoomEvent, RoomInfo, Rooms};
+use ganglion_storage::log::kind;
 use ganglion_storage::memberships::MembershipRecord;
 use ganglion_storage::timeline::Range;
 use prost::Message as _;
@@ -23,13 +24,6 @@ use ring::Ring;
 use waiters::Waiters;
 
 use crate::users::Users;
-
-/// Kinds of log entries (proto/ganglion/log/v1).
-const KIND_EVENT: u32 = 1;
-const KIND_STATE_REPLACED: u32 = 3;
-const KIND_FULLY_STATED: u32 = 4;
-const KIND_ACCOUNT_DATA: u32 = 5;
-const KIND_ROOM_FORGOTTEN: u32 = 20;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
 #[derive(Clone)]
@@ -154,10 +148,10 @@ impl Tail {
         touched: &mut Touched,
     ) -> Option<Entry> {
         let decoded = match (family, entry.kind) {
-            (ShardFamily::Room, KIND_EVENT) => {
+            (ShardFamily::Room, kind::EVENT) => {
                 log::Event::decode(entry.payload.clone()).map(|e| self.event(e, entry.pos, touched))
             }
-            (ShardFamily::Room, KIND_STATE_REPLACED | KIND_FULLY_STATED) => {
+            (ShardFamily::Room, kind::STATE_REPLACED | kind::FULLY_STATED) => {
                 log::RoomChange::decode(entry.payload.clone()).map(|change| {
                     let room = RoomNid(change.room_nid);
                     touched.rooms.push(room);
@@ -166,7 +160,7 @@ impl Tail {
                     Entry::RoomChange { room }
                 })
             }
-            (ShardFamily::User, KIND_ACCOUNT_DATA) => {
+            (ShardFamily::User, kind::ACCOUNT_DATA) => {
                 log::AccountData::decode(entry.payload.clone()).map(|data| {
                     let user = UserNid(data.user_nid);
                     touched.users.push(user);
@@ -178,7 +172,7 @@ impl Tail {
                     }
                 })
             }
-            (ShardFamily::User, KIND_ROOM_FORGOTTEN) => {
+            (ShardFamily::User, kind::ROOM_FORGOTTEN) => {
                 return match log::RoomForgotten::decode(entry.payload.clone()) {
                     Ok(forgotten) => {
                         let (user, room) = (forgotten.user_nid, forgotten.room_nid);
@@ -248,7 +242,7 @@ impl Apply for Tail {
         let mut redacted = Vec::new();
         let mut entries = Vec::with_capacity(batch.entries.len());
         for entry in &batch.entries {
-            if family == ShardFamily::Room && entry.kind == KIND_EVENT {
+            if family == ShardFamily::Room && entry.kind == kind::EVENT {
                 redacted.extend(redaction(entry));
             }
             entries.push((entry.pos, self.decode(family, entry, &mut touched)));

@@ -39,7 +39,7 @@ fn revoke(cache: &TokenCache, user: i64, pos: Position) {
         at_ms: 0,
         entries: vec![Entry {
             pos,
-            kind: TOKEN_REVOCATION,
+            kind: kind::TOKEN_REVOCATION,
             payload: payload.into(),
         }],
     });

@@ -19,7 +19,7 @@ pub struct Postgres {
     /// Holds the password of the role's database user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
-    /// Connections to the primary, per process.
+    /// Connections to the primary, per process; two more are for barriers alone.
     #[serde(default = "default_pool")]
     pub primary_pool: usize,
     /// Connections to each replica, per process.

@@ -8,12 +8,13 @@ use ganglion_model::{EventNid, MatrixError, SlotNid, UserNid};
 use ganglion_proto::log;
 use ganglion_state_deltas::{Chain, DeltaEntry, Summary};
 use ganglion_storage::batch::{EventStatus, MembershipRow, RoomChangeRow};
+use ganglion_storage::log::kind;
 use ganglion_storage::{StorageError, intern, rooms};
 use ruma::OwnedEventId;
 
 use super::RoomShard;
 use super::load::stored_event;
-use super::part::{KIND_EVENT, KIND_STATE_REPLACED, Part, Step};
+use super::part::{Part, Step};
 use super::pdus::{Known, remember};
 use super::place::{Arrival, Placed, StoredState, current_visibility, entry, row};
 use super::redact::apply_redaction;
@@ -269,7 +270,7 @@ impl RoomShard {
         let redacts = target.as_ref().map(|target| target.event_nid);
         part.log(
             pos,
-            KIND_EVENT,
+            kind::EVENT,
             &entry(room, &event, &numbers, &placed, redacts),
         );
         part.entries.sort_by_key(|entry| entry.pos);
@@ -351,7 +352,7 @@ impl RoomShard {
                 room_id: room.id.to_string(),
                 snapshot_after: snapshot.0,
             };
-            part.log(pos, KIND_STATE_REPLACED, &change);
+            part.log(pos, kind::STATE_REPLACED, &change);
         }
         Ok(own_previous)
     }

@@ -45,11 +45,6 @@ pub(crate) struct Unsigned {
     pub(crate) version: RoomVersion,
 }
 
-/// The kinds of log entries that room shards write (proto/ganglion/log/v1).
-pub(crate) const KIND_EVENT: u32 = 1;
-/// See [`KIND_EVENT`].
-pub(crate) const KIND_STATE_REPLACED: u32 = 3;
-
 /// The event in a slot, and the membership it sets.
 type Held = (EventNid, Option<Membership>);
 

@@ -9,10 +9,11 @@ use ganglion_model::{
 use ganglion_proto::log;
 use ganglion_state_deltas::{Chain, DeltaEntry, Link, StateHash, Summary, next};
 use ganglion_storage::batch::{EventRow, EventStatus, MembershipRow, SnapshotRow};
+use ganglion_storage::log::kind;
 use ganglion_storage::{StorageError, rooms};
 
 use super::RoomShard;
-use super::part::{KIND_EVENT, Part, Step};
+use super::part::{Part, Step};
 use super::pdus::remember;
 use super::room::{Extremity, Room, StateEvent};
 use crate::words::StateKey;
@@ -151,7 +152,7 @@ impl RoomShard {
         };
         part.log(
             pos,
-            KIND_EVENT,
+            kind::EVENT,
             &entry(room, pdu, &numbers, &placed, redacts),
         );
         part.rows

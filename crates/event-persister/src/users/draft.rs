@@ -14,6 +14,7 @@ use ganglion_storage::batch::{
     AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
     PasswordRow, ProfileRow, UserRows,
 };
+use ganglion_storage::log::kind;
 
 use self::devices::checked_device;
 use super::facts::Facts;
@@ -21,12 +22,6 @@ use super::jobs;
 
 mod devices;
 
-/// The kinds of log entries that user shards write (proto/ganglion/log/v1).
-const KIND_ACCOUNT_DATA: u32 = 5;
-/// See [`KIND_ACCOUNT_DATA`].
-const KIND_TOKEN_REVOCATION: u32 = 6;
-/// See [`KIND_ACCOUNT_DATA`].
-const KIND_ROOM_FORGOTTEN: u32 = 20;
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
 /// What a field takes beyond its name and its value: quotes, colon, comma.
@@ -223,7 +218,7 @@ impl Draft {
             r#type: set.r#type.clone(),
             content: set.content.clone(),
         };
-        let pos = self.log(KIND_ACCOUNT_DATA, &entry);
+        let pos = self.log(kind::ACCOUNT_DATA, &entry);
         self.rows.account_data.push(AccountDataRow {
             user_nid: user,
             room_nid,
@@ -254,7 +249,7 @@ impl Draft {
             room_nid: room_nid.0,
             up_to,
         };
-        let pos = self.log(KIND_ROOM_FORGOTTEN, &entry);
+        let pos = self.log(kind::ROOM_FORGOTTEN, &entry);
         self.rows.forgotten.push(ForgottenRow {
             user_nid: user,
             room_nid,

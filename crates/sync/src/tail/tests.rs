@@ -76,12 +76,12 @@ async fn a_request_is_woken_by_its_rooms_only() {
     assert!(!wakes(&watch).await);
     tail.apply(&batch(
         11,
-        vec![(KIND_EVENT, event(RoomNid(2), 1).encode_to_vec())],
+        vec![(kind::EVENT, event(RoomNid(2), 1).encode_to_vec())],
     ));
     assert!(!wakes(&watch).await);
     tail.apply(&batch(
         12,
-        vec![(KIND_EVENT, event(ROOM, 2).encode_to_vec())],
+        vec![(kind::EVENT, event(ROOM, 2).encode_to_vec())],
     ));
     assert!(wakes(&watch).await);
     // What came between the answer and the waiting wakes at once.
@@ -103,7 +103,7 @@ async fn a_request_is_woken_by_its_users_membership() {
         membership: Some(i32::from(Membership::Invite.to_i16())),
         ..event(ROOM, 1)
     };
-    tail.apply(&batch(1, vec![(KIND_EVENT, invite.encode_to_vec())]));
+    tail.apply(&batch(1, vec![(kind::EVENT, invite.encode_to_vec())]));
     watch.add(&interest(&[]), &seen, 0);
     assert!(wakes(&watch).await);
 }
@@ -115,7 +115,7 @@ fn unknown_kinds_and_bad_entries_are_void_positions() {
     let good = event(ROOM, 3).encode_to_vec();
     tail.apply(&batch(
         1,
-        vec![(99, vec![]), (KIND_EVENT, vec![0xff]), (KIND_EVENT, good)],
+        vec![(99, vec![]), (kind::EVENT, vec![0xff]), (kind::EVENT, good)],
     ));
     let range = Range { after: 0, up_to: 3 };
     let found = tail.of_room(shard(), ROOM, range, 9).unwrap();
@@ -131,11 +131,11 @@ fn a_hole_between_batches_starts_anew() {
     tail.restart(shard(), 0);
     tail.apply(&batch(
         1,
-        vec![(KIND_EVENT, event(ROOM, 1).encode_to_vec())],
+        vec![(kind::EVENT, event(ROOM, 1).encode_to_vec())],
     ));
     tail.apply(&batch(
         5,
-        vec![(KIND_EVENT, event(ROOM, 5).encode_to_vec())],
+        vec![(kind::EVENT, event(ROOM, 5).encode_to_vec())],
     ));
     assert_eq!(tail.position(shard()), 5);
     assert!(
@@ -156,7 +156,7 @@ fn a_redaction_makes_its_target_stale() {
         redacts_nid: Some(1),
         ..event(ROOM, 2)
     };
-    let entries = [event(ROOM, 1), redaction].map(|e| (KIND_EVENT, e.encode_to_vec()));
+    let entries = [event(ROOM, 1), redaction].map(|e| (kind::EVENT, e.encode_to_vec()));
     tail.apply(&batch(1, entries.to_vec()));
     let found = tail
         .of_room(shard(), ROOM, Range { after: 0, up_to: 2 }, 9)

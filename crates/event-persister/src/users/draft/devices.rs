@@ -13,8 +13,9 @@ use ganglion_storage::accounts::TokenStage;
 use ganglion_storage::batch::{
     DeviceNameRow, DeviceRow, Ends, RefreshTokenRow, RevocationRow, TokenRow,
 };
+use ganglion_storage::log::kind;
 
-use super::{Draft, KIND_TOKEN_REVOCATION};
+use super::Draft;
 use crate::users::facts::Facts;
 
 /// The tokens for one device.
@@ -90,7 +91,7 @@ impl Draft {
             user_nid: user.0,
             device_id: device_id.clone(),
         };
-        let pos = self.log(KIND_TOKEN_REVOCATION, &entry);
+        let pos = self.log(kind::TOKEN_REVOCATION, &entry);
         self.rows.revocations.push(RevocationRow {
             pos,
             user_nid: user,

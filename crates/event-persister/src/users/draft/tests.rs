@@ -3,6 +3,7 @@ use ganglion_proto::persister::{
     DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, UpdateDevice, UseToken,
 };
 use ganglion_storage::accounts::{RegistrationTokenRecord, TokenPlace, TokenStage};
+use ganglion_storage::log::kind;
 
 use super::*;
 
@@ -140,7 +141,7 @@ fn a_token_ends_with_the_next_login_of_its_device() {
     assert_eq!(draft.rows.devices.len(), 1);
     assert_eq!(done.position, NEXT);
     assert_eq!(draft.rows.revocations[0].ends, Ends::Tokens);
-    assert_eq!(draft.entries[0].kind, KIND_TOKEN_REVOCATION);
+    assert_eq!(draft.entries[0].kind, kind::TOKEN_REVOCATION);
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn the_first_use_of_the_next_pair_ends_the_one_before() {
         let mut draft = refreshing(true);
         run(&mut draft, by).unwrap();
         assert_eq!(draft.rows.revocations[0].ends, Ends::Current);
-        assert_eq!(draft.entries[0].kind, KIND_TOKEN_REVOCATION);
+        assert_eq!(draft.entries[0].kind, kind::TOKEN_REVOCATION);
         let refused = run(&mut draft, refresh(1, 9)).unwrap_err();
         assert_eq!(refused.extra.as_deref(), Some(r#"{"soft_logout":true}"#));
         assert_eq!(run(&mut draft, used(1)).unwrap_err().status, 401);
