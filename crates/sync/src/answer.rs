@@ -107,7 +107,7 @@ fn global_account_data(pass: &Pass<'_>, data: &mut AccountData, response: &mut R
         .iter()
         .any(|(data_type, _)| data_type == "m.push_rules");
     if pass.since.is_none() && !has_rules {
-        global.extend(default_push_rules(&pass.request.user_id));
+        global.push(default_push_rules(&pass.request.user_id));
     }
     for (data_type, content) in global {
         let wanted = &pass.request.filter.account_data;

@@ -32,7 +32,6 @@ const NOT_YET: &[&str] = &[
     "POST /_matrix/client/v3/user/*/openid/request_token",
     "POST /_matrix/client/v3/user_directory/search",
     "PUT /_matrix/client/v3/presence/*/status",
-    "PUT /_matrix/client/v3/pushrules/global/override/.m.rule.master/enabled",
     "PUT /_matrix/client/v3/rooms/*/typing/*",
 ];
 

@@ -9,7 +9,11 @@ use serde_json::Value;
 /// The crates of each layer, from the bottom; within a layer nobody knows another.
 pub const LAYERS: [&[&str]; 7] = [
     &["ganglion-model", "ganglion-config", "ganglion-proto"],
-    &["ganglion-event-rules", "ganglion-state-deltas"],
+    &[
+        "ganglion-event-rules",
+        "ganglion-state-deltas",
+        "ganglion-push-rules",
+    ],
     &[
         "ganglion-telemetry",
         "ganglion-storage",

@@ -21,6 +21,7 @@ use super::facts::Facts;
 use super::jobs;
 
 mod devices;
+mod push_rules;
 
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
@@ -59,6 +60,7 @@ impl Draft {
             .users
             .get(&command.user_id)
             .ok_or_else(|| MatrixError::invalid_param("not a user of this shard"))?;
+        let user_id = &command.user_id;
         let command = command.command.as_ref().ok_or_else(|| {
             MatrixError::new(400, "M_UNRECOGNIZED", "a command of a later version")
         })?;
@@ -93,6 +95,7 @@ impl Draft {
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
+            Command::ChangePushRule(change) => self.change_push_rule(user, user_id, change),
         }
     }
 

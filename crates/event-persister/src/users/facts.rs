@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
     /// The profiles of users that change theirs.
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
+    /// The stored push rules of users that change theirs; `None`: the defaults.
+    pub(super) push_rules: HashMap<UserNid, Option<Vec<u8>>>,
     /// The rooms named by account data or to be forgotten, those that are known.
     pub(super) rooms: HashMap<String, RoomNid>,
 }
@@ -65,6 +67,7 @@ impl Facts {
             ..Self::default()
         };
         facts.load_named(&primary, commands).await?;
+        facts.load_push_rules(&primary, shard, commands).await?;
         Ok(facts)
     }
 
@@ -136,6 +139,27 @@ impl Facts {
         for room in rooms {
             if let Some(row) = intern::find_room(primary, room).await? {
                 self.rooms.insert(room.clone(), row.room_nid);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_push_rules(
+        &mut self,
+        primary: &Connection,
+        shard: Shard,
+        commands: &[&UserCommand],
+    ) -> Result<(), StorageError> {
+        for command in commands {
+            let changes = matches!(command.command, Some(Command::ChangePushRule(_)));
+            let Some(user) = self.users.get(&command.user_id).filter(|_| changes) else {
+                continue;
+            };
+            if !self.push_rules.contains_key(user) {
+                let stored =
+                    accounts::account_data(primary, shard, *user, None, ganglion_push_rules::TYPE)
+                        .await?;
+                self.push_rules.insert(*user, stored);
             }
         }
         Ok(())

@@ -331,7 +331,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 45"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -365,6 +365,8 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "45")]
+        ChangePushRule(super::ChangePushRule),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -447,6 +449,43 @@ pub struct ForgetRoom {
     pub room_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
     pub up_to: i64,
+}
+/// A change of one push rule, made in the rules as they are then: two devices at once lose nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangePushRule {
+    /// override, content, room, sender, underride.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub rule_id: ::prost::alloc::string::String,
+    #[prost(oneof = "change_push_rule::Change", tags = "3, 4, 5, 6")]
+    pub change: ::core::option::Option<change_push_rule::Change>,
+}
+/// Nested message and enum types in `ChangePushRule`.
+pub mod change_push_rule {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "3")]
+        Put(super::PutPushRule),
+        /// Removes the rule.
+        #[prost(bool, tag = "4")]
+        Delete(bool),
+        #[prost(bool, tag = "5")]
+        Enabled(bool),
+        /// A JSON list.
+        #[prost(bytes, tag = "6")]
+        Actions(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutPushRule {
+    /// A JSON object: `actions`, and by kind `conditions` or `pattern`.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub body: ::prost::bytes::Bytes,
+    #[prost(string, optional, tag = "2")]
+    pub before: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// M_NOT_FOUND if the user has no such device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
