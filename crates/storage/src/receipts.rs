@@ -87,23 +87,17 @@ const PLACES: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, r.event_p
     AND r.kind = k.kind AND r.thread = k.thread";
 const IS_CROWDED: &str = "SELECT count(*) > $4 FROM (SELECT 1 FROM current_state \
     WHERE shard = $1 AND room_nid = $2 AND membership = $3 LIMIT $4 + 1) AS members";
-// The user's own are all told; of the others the newest of each room.
-const OF_ROOMS: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, u.user_id, r.event_id, \
-    r.event_pos, r.at, r.pos FROM ( \
-    SELECT o.* FROM receipts o WHERE o.shard = $1 AND o.room_nid = ANY($2) AND o.user_nid = $3 \
-    AND o.pos > $4 AND o.pos <= $5 \
-    UNION ALL \
-    SELECT l.* FROM unnest($2::bigint[]) AS w (room_nid) CROSS JOIN LATERAL ( \
+const OF_OTHERS: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, u.user_id, r.event_id, \
+    r.event_pos, r.at, r.pos FROM unnest($2::bigint[]) AS w (room_nid) CROSS JOIN LATERAL ( \
     SELECT o.* FROM receipts o WHERE o.shard = $1 AND o.room_nid = w.room_nid \
     AND o.user_nid <> $3 AND o.kind = 0 AND o.pos > $4 AND o.pos <= $5 \
-    ORDER BY o.pos DESC LIMIT $6) AS l \
-    ) AS r JOIN users u ON u.user_nid = r.user_nid ORDER BY r.pos DESC";
+    ORDER BY o.pos DESC LIMIT $6) AS r JOIN users u ON u.user_nid = r.user_nid";
 const OF_USER: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, u.user_id, r.event_id, \
     r.event_pos, r.at, r.pos FROM receipts r JOIN users u ON u.user_nid = r.user_nid \
     WHERE r.user_nid = $1";
 
 /// Every statement of this module.
-pub(crate) const STATEMENTS: &[&str] = &[PLACES, IS_CROWDED, OF_ROOMS, OF_USER];
+pub(crate) const STATEMENTS: &[&str] = &[PLACES, IS_CROWDED, OF_OTHERS, OF_USER];
 
 /// The positions of the events that the receipts of these keys point to, where there are any, in no
 /// order.
@@ -151,15 +145,15 @@ pub async fn is_crowded(
     row.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
-/// The receipts of some rooms of a shard whose positions lie within a range, as `user` may see them:
-/// all of the user's own, and of each room at most `limit` public ones of others. The newest first.
+/// Public receipts of all but one user in some rooms of a shard, whose own positions lie within a
+/// range: of each room the newest, at most `limit`. In no order.
 ///
 /// # Errors
 /// As [`Connection::query`].
-pub async fn of_rooms(
+pub async fn of_others(
     connection: &Connection,
     (shard, rooms): (Shard, &[RoomNid]),
-    user: UserNid,
+    but: UserNid,
     range: Range,
     limit: i64,
 ) -> Result<Vec<Receipt>, StorageError> {
@@ -167,12 +161,12 @@ pub async fn of_rooms(
     let params = [
         (&shard.number() as _, Type::INT2),
         (&rooms as _, Type::INT8_ARRAY),
-        (&user.0 as _, Type::INT8),
+        (&but.0 as _, Type::INT8),
         (&range.after as _, Type::INT8),
         (&range.up_to as _, Type::INT8),
         (&limit as _, Type::INT8),
     ];
-    let rows = connection.query(OF_ROOMS, &params).await?;
+    let rows = connection.query(OF_OTHERS, &params).await?;
     rows.iter().map(decode).collect()
 }
 
