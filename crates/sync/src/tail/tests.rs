@@ -180,7 +180,7 @@ fn receipt(user: i64, kind: ReceiptKind, crowded: bool) -> (u32, Vec<u8>) {
     (kind::RECEIPT, receipt.encode_to_vec())
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn receipts_wake_at_once_the_user_and_small_rooms_and_crowds_later() {
     let tail = tail();
     tail.restart(shard(), 10);
@@ -190,7 +190,10 @@ async fn receipts_wake_at_once_the_user_and_small_rooms_and_crowds_later() {
     // A private one is nobody else's business.
     tail.apply(&batch(12, vec![receipt(9, ReceiptKind::Private, false)]));
     assert!(!wakes(&watch).await);
-    tail.apply(&batch(13, vec![receipt(USER.0, ReceiptKind::Private, true)]));
+    tail.apply(&batch(
+        13,
+        vec![receipt(USER.0, ReceiptKind::Private, true)],
+    ));
     assert!(wakes(&watch).await);
     let sent = tokio::time::Instant::now();
     for pos in 14..20 {
