@@ -12,6 +12,7 @@ mod membership;
 mod passwords;
 mod personal;
 mod push_rules;
+mod receipts;
 mod refresh;
 mod refusals;
 mod relations;

@@ -9,11 +9,13 @@ use ganglion_rooms::client_event::Writer;
 use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
+use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self as stored, Range};
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
 use crate::plan::Base;
+use crate::receipts;
 use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
@@ -35,6 +37,8 @@ pub(crate) struct Stretch<'a> {
     pub(crate) base: Base,
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
+    /// Receipts that are news.
+    pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
 /// The room's JSON object; `None` if it has nothing to tell.
@@ -55,6 +59,7 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
+        && stretch.receipts.is_empty()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
@@ -88,7 +93,11 @@ pub(crate) async fn write(
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":[]},\"");
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
+    let wanted = &pass.request.filter.room.ephemeral;
+    let most = filter::limit(wanted, usize::MAX, usize::MAX);
+    receipts::write(&mut out, &stretch.receipts, most);
+    out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
     Writer {
