@@ -23,4 +23,5 @@ mod sync;
 mod threads;
 mod timeline;
 mod timestamps;
+mod unread;
 mod upgrade;

@@ -6,6 +6,7 @@ mod load;
 mod nul;
 pub(crate) mod owners;
 mod primary;
+mod pusher;
 mod redis;
 mod replica;
 mod retries;

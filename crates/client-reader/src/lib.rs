@@ -114,7 +114,7 @@ async fn app(
     let follow = Follow {
         db: db.clone(),
         streams: Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?,
-        shards: Shard::all().collect(),
+        shards: Shard::followed().collect(),
         settings: config.cluster.clone(),
         clock: context.clock.clone(),
         stop: stop.clone(),

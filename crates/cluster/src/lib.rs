@@ -12,9 +12,11 @@ pub mod commands;
 pub mod follower;
 pub mod membership;
 pub mod owner;
+pub mod retention;
 
 mod backoff;
 
 pub use commands::{Commands, Done};
 pub use follower::{Apply, Follower, LogBatch};
 pub use membership::{Cluster, Join, ShardMap};
+pub use retention::Retention;

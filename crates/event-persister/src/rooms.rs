@@ -5,6 +5,7 @@
 //! loaded. Every command works on a [`part::Part`] of its own, merged into the batch if it succeeds.
 
 mod alias;
+mod counts;
 mod create;
 mod fork;
 mod load;
@@ -187,6 +188,7 @@ impl ShardWriter for RoomShard {
     fn committed(&mut self) {
         for room in self.rooms.values_mut() {
             room.recent.clear();
+            room.running.committed();
         }
     }
 

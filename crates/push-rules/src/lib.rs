@@ -6,5 +6,7 @@
 
 pub mod change;
 mod stored;
+mod verdict;
 
 pub use stored::{Content, TYPE, content, rules};
+pub use verdict::{DefaultRules, EventFacts, Onlooker, actions, names, needs_members, verdict};

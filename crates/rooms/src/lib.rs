@@ -11,6 +11,7 @@ mod event;
 pub mod fields;
 pub mod filter;
 mod nearest;
+mod notices;
 mod page;
 pub mod relations;
 mod room;

@@ -26,6 +26,7 @@ pub mod retention;
 pub mod rooms;
 pub mod state;
 pub mod timeline;
+pub mod unread;
 
 pub use batch::{Batch, BatchError, Fence};
 pub use connection::Connection;
@@ -34,7 +35,7 @@ pub use error::StorageError;
 
 /// The migration that this release needs at least (`migrations/`). A newer schema is fine: the
 /// release before must run beside it.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
@@ -53,6 +54,7 @@ pub fn statements() -> Vec<&'static str> {
         rooms::STATEMENTS,
         state::STATEMENTS,
         timeline::STATEMENTS,
+        unread::STATEMENTS,
     ];
     tables
         .iter()

@@ -24,6 +24,7 @@ use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::response::Response;
 use crate::tail::{Interest, Tail, Watch};
+use crate::unread::{self, Remembered};
 use crate::users::RoomList;
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) tail: Tail,
     pub(crate) rooms: Rooms,
     pub(crate) lazy: Lazy,
+    pub(crate) unread: Remembered,
     follower: Follower,
     clock: Clock,
     initial: Semaphore,
@@ -118,6 +120,7 @@ impl SyncEngine {
             tail: parts.tail,
             rooms: parts.rooms,
             lazy: Lazy::new(),
+            unread: unread::remembered(),
             follower: parts.follower,
             clock: parts.clock,
             initial: Semaphore::new(parts.limits.initial_syncs.min(Semaphore::MAX_PERMITS)),

@@ -17,12 +17,14 @@ mod moment;
 mod plan;
 mod receipts;
 mod response;
+mod rules;
 mod section;
 mod state;
 mod stripped;
 mod summary;
 mod tail;
 mod timeline;
+mod unread;
 mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};

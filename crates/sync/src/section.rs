@@ -21,6 +21,7 @@ use crate::state;
 use crate::summary::{self, Summary};
 use crate::tail::Entry;
 use crate::timeline::{Builder, Timeline};
+use crate::unread;
 use crate::users::UserRoom;
 
 /// Events of a timeline without a limit in the filter, and the most of one with it.
@@ -120,7 +121,18 @@ pub(crate) async fn write(
         position: timeline.start,
     };
     write_text(&mut out, &prev.encode());
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
+    if is_joined(pass, stretch.room) {
+        let by_thread = pass
+            .request
+            .filter
+            .room
+            .timeline
+            .unread_thread_notifications;
+        let unread = unread::of_room(pass, stretch.room).await?;
+        unread.write(&mut out, by_thread);
+    }
+    out.push(b'}');
     Ok(Some(out))
 }
 

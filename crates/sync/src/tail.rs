@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ganglion_cluster::follower::{Apply, LogBatch};
 use ganglion_config::Limits;
-use ganglion_model::shard::ALL_SHARDS;
+use ganglion_model::shard::FOLLOWED_SHARDS;
 use ganglion_model::{
     EventNid, Membership, Position, RoomNid, Shard, ShardFamily, UserNid, Vector,
 };
@@ -28,6 +28,7 @@ use waiters::Waiters;
 
 use crate::followed::Followed;
 use crate::receipts::OwnReceipts;
+use crate::rules::OwnRules;
 use crate::users::{Change, Users};
 
 /// The part of a tail's bytes that is for receipts: one in this many.
@@ -45,6 +46,7 @@ struct Inner {
     rooms: Rooms,
     users: Users,
     own_receipts: Followed<OwnReceipts>,
+    own_rules: Followed<OwnRules>,
 }
 
 /// One shard's recent entries. Receipts have a ring of their own: there are more of them than events,
@@ -74,7 +76,7 @@ impl Tail {
     /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions.
     #[must_use]
     pub fn new(rooms: Rooms, limits: &Limits) -> Self {
-        let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
+        let bytes = limits.tail_bytes / usize::from(FOLLOWED_SHARDS);
         let for_receipts = bytes / RECEIPT_SHARE;
         let rings = || {
             Mutex::new(Rings {
@@ -83,17 +85,22 @@ impl Tail {
             })
         };
         Self(Arc::new(Inner {
-            rings: Shard::all().map(|_shard| rings()).collect(),
+            rings: Shard::followed().map(|_shard| rings()).collect(),
             waiters: Mutex::default(),
             late: Mutex::default(),
             rooms,
             users: Users::new(),
             own_receipts: Followed::new(),
+            own_rules: Followed::new(),
         }))
     }
 
     pub(crate) fn users(&self) -> &Users {
         &self.0.users
+    }
+
+    pub(crate) fn own_rules(&self) -> &Followed<OwnRules> {
+        &self.0.own_rules
     }
 
     pub(crate) fn own_receipts(&self) -> &Followed<OwnReceipts> {
@@ -206,6 +213,9 @@ impl Tail {
                 let data = decoded::<log::AccountData>(entry)?;
                 let user = UserNid(data.user_nid);
                 touched.users.push(user);
+                if data.r#type == ganglion_push_rules::TYPE {
+                    self.0.own_rules.applied(user, || Some(()));
+                }
                 Some(Entry::AccountData {
                     user,
                     room: RoomNid(data.room_nid),
@@ -311,6 +321,7 @@ impl Apply for Tail {
     fn restart(&self, shard: Shard, head: Position) {
         self.0.users.forget_all();
         self.0.own_receipts.forget_all();
+        self.0.own_rules.forget_all();
         self.0.rooms.redactions_missed();
         if let Some(mut rings) = self.rings(shard) {
             rings.restart(head);

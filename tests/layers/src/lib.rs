@@ -24,7 +24,11 @@ pub const LAYERS: [&[&str]; 7] = [
     ],
     &["ganglion-cluster"],
     &["ganglion-rooms", "ganglion-accounts", "ganglion-sync"],
-    &["ganglion-client-reader", "ganglion-event-persister"],
+    &[
+        "ganglion-client-reader",
+        "ganglion-event-persister",
+        "ganglion-pusher",
+    ],
     &["ganglion-launcher", "ganglion"],
 ];
 

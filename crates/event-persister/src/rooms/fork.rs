@@ -256,6 +256,7 @@ impl RoomShard {
             new: state,
         };
         let previous = self.change_state(room, part, &change, numbers.slot).await?;
+        let (tally, verdict) = self.count(room, &event).await?;
         let placed = Placed {
             nid,
             pos: Some(pos),
@@ -266,6 +267,8 @@ impl RoomShard {
             extremities: Some(room.extremities.iter().map(|e| e.nid).collect()),
             txn: None,
             previous,
+            tally,
+            verdict,
         };
         let redacts = target.as_ref().map(|target| target.event_nid);
         part.log(
