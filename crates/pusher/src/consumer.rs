@@ -15,6 +15,7 @@ use ganglion_storage::timeline::Range;
 use ganglion_storage::{Database, StorageError, batch};
 use ganglion_telemetry::metrics::{Counter, Gauge};
 use prost::Message as _;
+use ruma::OwnedServerName;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,7 @@ pub(crate) struct Consumers {
     pub(crate) db: Database,
     pub(crate) rooms: Rooms,
     pub(crate) rules: Rules,
+    pub(crate) server_name: OwnedServerName,
     pub(crate) follower: Follower,
     pub(crate) owners: Owners<PushShard>,
     /// How long the writing of a page may take.
@@ -116,17 +118,21 @@ impl Consumers {
         let Some(read) = shard.read_by_push() else {
             return;
         };
-        let mut judge = Judge::new(self.rooms.clone(), self.rules.clone(), read);
+        let server = self.server_name.clone();
+        let mut judge = Judge::new((self.rooms.clone(), self.rules.clone()), read, server);
         let mut at = None;
         loop {
+            if let Some(at) = at
+                && !self.follower.reached(read, at + 1, LOOK_EVERY).await
+            {
+                continue;
+            }
             match self.step(&mut judge, (shard, read), &mut at).await {
                 Ok(true) => {
-                    lock(behind).entry(shard).or_insert_with(Instant::now);
+                    lock(behind).remove(&shard);
                 }
                 Ok(false) => {
-                    lock(behind).remove(&shard);
-                    let next = at.map_or(1, |at: Position| at + 1);
-                    self.follower.reached(read, next, LOOK_EVERY).await;
+                    lock(behind).entry(shard).or_insert_with(Instant::now);
                 }
                 Err(error) => {
                     FAILURES.increment(1);
@@ -140,8 +146,8 @@ impl Consumers {
         }
     }
 
-    /// Reads, judges and writes one page; false if there is none yet. `at` is how far the log was
-    /// read, if that is known.
+    /// Reads, judges and writes one page, if there is one; true if that was all. `at` is how far the
+    /// log was read, if that is known.
     async fn step(
         &self,
         judge: &mut Judge,
@@ -155,13 +161,18 @@ impl Consumers {
         *at = Some(after);
         let mut view = View::new(&self.db, None);
         let snapshot = view.snapshot().await?;
-        let up_to = snapshot.heads().await?.get(read).min(after + PAGE);
+        let head = snapshot.heads().await?.get(read);
+        let up_to = head.min(after + PAGE);
         if up_to <= after {
-            return Ok(false);
+            return Ok(true);
         }
         let range = Range { after, up_to };
         let mut exceptions = Vec::new();
         for entry in ganglion_storage::log::entries(snapshot, read, range).await? {
+            if entry.kind == kind::STATE_REPLACED {
+                // It may have changed memberships that no entry shows.
+                judge.forget();
+            }
             if entry.kind != kind::EVENT {
                 continue;
             }
@@ -175,7 +186,7 @@ impl Consumers {
         self.submit(shard, Page { range, exceptions }).await?;
         EXCEPTIONS.increment(u64::try_from(count).unwrap_or(0));
         *at = Some(up_to);
-        Ok(true)
+        Ok(up_to == head)
     }
 
     async fn submit(&self, shard: Shard, page: Page) -> Result<(), Failure> {

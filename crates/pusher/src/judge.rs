@@ -11,7 +11,7 @@ use ganglion_proto::log;
 use ganglion_rooms::{RoomEvent, RoomInfo, Rooms, View};
 use ganglion_storage::batch::ExceptionRow;
 use ganglion_storage::{StorageError, unread};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 
 use crate::rules::Rules;
 
@@ -20,22 +20,28 @@ const MOST_ROOMS: usize = 5_000;
 
 /// Judges the events of one room shard.
 pub(crate) struct Judge {
-    pub(crate) rooms: Rooms,
-    pub(crate) rules: Rules,
-    pub(crate) shard: Shard,
+    rooms: Rooms,
+    rules: Rules,
+    shard: Shard,
+    server_name: OwnedServerName,
     /// The joined users of rooms who have rules of their own.
-    pub(crate) with_rules: HashMap<RoomNid, BTreeSet<UserNid>>,
+    with_rules: HashMap<RoomNid, BTreeSet<UserNid>>,
     /// As [`Rules::newcomers`] was when they were read.
-    pub(crate) newcomers: u64,
+    newcomers: u64,
 }
 
 impl Judge {
-    pub(crate) fn new(rooms: Rooms, rules: Rules, shard: Shard) -> Self {
+    pub(crate) fn new(
+        (rooms, rules): (Rooms, Rules),
+        shard: Shard,
+        server_name: OwnedServerName,
+    ) -> Self {
         let newcomers = rules.newcomers();
         Self {
             rooms,
             rules,
             shard,
+            server_name,
             with_rules: HashMap::new(),
             newcomers,
         }
@@ -67,6 +73,10 @@ impl Judge {
         asked.sort_unstable();
         asked.dedup();
         let listeners = self.rules.of(view.snapshot().await?, &asked).await?;
+        if let Some(known) = self.with_rules.get_mut(&room.nid) {
+            // Who has joined without any; a first rule makes the lists be read again.
+            known.retain(|nid| listeners.iter().any(|listener| listener.nid == *nid));
+        }
         let mut rows = Vec::new();
         let mut judged = BTreeSet::new();
         for listener in &listeners {
@@ -124,7 +134,9 @@ impl Judge {
         if let (Some(target), Some(key), Some(Membership::Invite)) =
             (event.target, &event.state_key, event.membership)
         {
-            named.extend(UserId::parse(key).ok().map(|user| (target, user)));
+            let user = UserId::parse(key).ok();
+            let ours = user.filter(|user| user.server_name() == self.server_name);
+            named.extend(ours.map(|user| (target, user)));
         }
         let mentioned = event
             .facts(room)
@@ -132,7 +144,7 @@ impl Judge {
             .unwrap_or_default();
         let mentioned: BTreeSet<String> = mentioned
             .into_iter()
-            .filter(|id| UserId::parse(id).is_ok())
+            .filter(|id| UserId::parse(id).is_ok_and(|user| user.server_name() == self.server_name))
             .collect();
         if mentioned.is_empty() {
             return Ok(named);

@@ -8,6 +8,7 @@ mod shard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use ganglion_cluster::follower::Follow;
 use ganglion_cluster::owner::{Owners, Start};
 use ganglion_cluster::{Cluster, Follower, Join, Retention};
@@ -16,6 +17,7 @@ use ganglion_rooms::Rooms;
 use ganglion_runtime::{Context, Service};
 use ganglion_storage::Database;
 use ganglion_stream::Streams;
+use ruma::ServerName;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Consumers;
@@ -109,6 +111,7 @@ impl Service for Pusher {
             db: self.db.clone(),
             rooms: Rooms::new(config.limits.event_cache_bytes),
             rules: self.rules.clone(),
+            server_name: ServerName::parse(config.server.name.as_str()).context("server.name")?,
             follower: self.follower.clone(),
             owners: owners.clone(),
             deadline: Duration::from_millis(config.rpc.deadline_ms),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::{View, Viewer, filter};
-use ganglion_storage::StorageError;
 use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self, Range};
+use ganglion_storage::{Heads, StorageError};
 use ruma::DeviceId;
 
 use crate::account_data::{self, AccountData, default_push_rules};
@@ -28,6 +28,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) since: Option<&'a SyncToken>,
     pub(crate) moment: Moment,
     pub(crate) view: View,
+    /// What the view showed when it was first asked, or an earlier one.
+    pub(crate) heads: Option<Heads>,
     /// The tail covers the moment.
     pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,

@@ -232,6 +232,7 @@ impl Parts {
             since,
             moment,
             view,
+            heads: None,
             is_followed: false,
             fields,
             now_ms,

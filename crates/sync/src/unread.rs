@@ -275,10 +275,11 @@ async fn load(
         threads: threads.collect(),
     };
     let snapshot = pass.view.snapshot().await?;
-    let judged = match Shard::push_of(info.shard) {
-        Some(shard) => snapshot.heads().await?.get(shard),
-        None => 0,
+    let heads = match &pass.heads {
+        Some(heads) => heads,
+        None => pass.heads.insert(snapshot.heads().await?),
     };
+    let judged = Shard::push_of(info.shard).map_or(0, |shard| heads.get(shard));
     for part in unread::default_counts(snapshot, &reading).await? {
         let name = part.thread.unwrap_or_default();
         let counted = Part {
@@ -290,6 +291,7 @@ async fn load(
         reading.threads.push((name.clone(), part.read_up_to));
         unread.parts.insert(name, counted);
     }
+    reading.range.up_to = judged.min(now);
     for part in unread::exceptions(snapshot, &reading).await? {
         let counted = unread.parts.entry(part.thread.unwrap_or_default());
         let counted = counted.or_insert(Part {

@@ -14,8 +14,8 @@ const EACH: usize = 20;
 
 #[tokio::test]
 async fn a_pusher_dies_and_nothing_is_lost_or_doubled() {
-    let mut sandbox = Sandbox::start(|_options| {}).await;
-    let db = connect(&sandbox.facts.postgres.primary).await;
+    let mut sandbox = Sandbox::start("pusher").await;
+    let db = connect(&sandbox.cluster.facts().postgres.primary).await;
     let shares = "SELECT count(*) FROM shards WHERE shard >= 64 AND owner IS NOT NULL \
         GROUP BY owner ORDER BY 1";
     let shared = async || {
@@ -76,4 +76,5 @@ async fn a_pusher_dies_and_nothing_is_lost_or_doubled() {
             assert_eq!(counts["notification_count"], json!(count), "{news}");
         }
     }
+    sandbox.end().await;
 }
