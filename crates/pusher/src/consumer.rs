@@ -89,16 +89,23 @@ impl Consumers {
                 keep
             });
             for shard in owned {
-                if !running.contains_key(&shard) {
+                running.entry(shard).or_insert_with(|| {
                     let token = stop.child_token();
-                    running.insert(shard, token.clone());
-                    tasks.spawn(self.clone().consume(shard, behind.clone(), token));
-                }
+                    tasks.spawn(self.clone().consume(shard, behind.clone(), token.clone()));
+                    token
+                });
             }
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
-                Some(_ended) = tasks.join_next() => {}
+                Some(ended) = tasks.join_next() => {
+                    // A bug: the process ends, and others take over.
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        std::panic::resume_unwind(error.into_panic());
+                    }
+                }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             let longest = lock(&behind).values().map(Instant::elapsed).max();

@@ -82,22 +82,12 @@ pub(crate) async fn write(
         fields: pass.fields,
     };
     let mut out = Vec::with_capacity(1_024);
-    out.extend_from_slice(b"{\"account_data\":{\"events\":[");
-    let mut events = Vec::new();
-    for (data_type, content) in account_data {
-        separate(&mut events);
-        write_account_data(&mut events, data_type, content);
-    }
-    out.extend_from_slice(&events);
+    write_pieces(&mut out, pass, stretch, account_data);
     let name = if pass.request.use_state_after {
         "state_after"
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
-    let wanted = &pass.request.filter.room.ephemeral;
-    let most = filter::limit(wanted, usize::MAX, usize::MAX);
-    receipts::write(&mut out, &stretch.receipts, most);
     out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
@@ -123,17 +113,33 @@ pub(crate) async fn write(
     write_text(&mut out, &prev.encode());
     out.push(b'}');
     if is_joined(pass, stretch.room) {
-        let by_thread = pass
-            .request
-            .filter
-            .room
-            .timeline
-            .unread_thread_notifications;
+        let wanted = &pass.request.filter.room.timeline;
+        let by_thread = wanted.unread_thread_notifications;
         let unread = unread::of_room(pass, stretch.room).await?;
         unread.write(&mut out, by_thread);
     }
     out.push(b'}');
     Ok(Some(out))
+}
+
+/// The room's account data and what passes by, up to the end of the latter's list.
+fn write_pieces(
+    out: &mut Vec<u8>,
+    pass: &Pass<'_>,
+    stretch: &Stretch<'_>,
+    account_data: Vec<(&str, &Bytes)>,
+) {
+    out.extend_from_slice(b"{\"account_data\":{\"events\":[");
+    let mut events = Vec::new();
+    for (data_type, content) in account_data {
+        separate(&mut events);
+        write_account_data(&mut events, data_type, content);
+    }
+    out.extend_from_slice(&events);
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
+    let wanted = &pass.request.filter.room.ephemeral;
+    let most = filter::limit(wanted, usize::MAX, usize::MAX);
+    receipts::write(out, &stretch.receipts, most);
 }
 
 async fn timeline_extras(
