@@ -21,4 +21,5 @@ mod sync;
 mod threads;
 mod timeline;
 mod timestamps;
+mod typing;
 mod upgrade;

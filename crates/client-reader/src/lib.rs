@@ -20,7 +20,7 @@ use ganglion_rpc::RpcClients;
 use ganglion_runtime::{Context, Service};
 use ganglion_storage::Database;
 use ganglion_stream::Streams;
-use ganglion_sync::{SyncEngine, SyncParts, Tail};
+use ganglion_sync::{SyncEngine, SyncParts, Tail, Typing};
 use ruma::ServerName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -109,11 +109,15 @@ async fn app(
     let secret = std::fs::read(path)
         .with_context(|| format!("secrets.server_secret_file {}", path.display()))?;
     let rooms = Rooms::new(config.limits.event_cache_bytes);
-    let tail = Tail::new(rooms.clone(), &config.limits);
+    let streams = Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?;
+    let tasks = context.tasks.tracker();
+    let typing = Typing::new(&streams, stop, tasks);
+    let tail = Tail::new(rooms.clone(), typing.clone(), &config.limits);
+    typing.start(tail.clone(), &streams, stop.clone(), tasks);
     let tokens = Arc::new(TokenCache::new(config.limits.token_cache));
     let follow = Follow {
         db: db.clone(),
-        streams: Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?,
+        streams,
         shards: Shard::all().collect(),
         settings: config.cluster.clone(),
         clock: context.clock.clone(),
@@ -128,6 +132,7 @@ async fn app(
     let sync = SyncEngine::new(SyncParts {
         db: db.clone(),
         tail,
+        typing: typing.clone(),
         rooms: rooms.clone(),
         follower: follower.clone(),
         clock: context.clock.clone(),
@@ -159,5 +164,6 @@ async fn app(
         passwords,
         commands: Commands::new(cluster, rpc, deadline),
         sync,
+        typing,
     }))
 }

@@ -10,7 +10,7 @@ use ganglion_config::Config;
 use ganglion_model::{Clock, ServerSecret};
 use ganglion_rooms::Rooms;
 use ganglion_storage::Database;
-use ganglion_sync::SyncEngine;
+use ganglion_sync::{SyncEngine, Typing};
 use ruma::OwnedServerName;
 
 /// The parts; a clone is the same.
@@ -28,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) commands: Commands,
     pub(crate) sync: SyncEngine,
+    pub(crate) typing: Typing,
 }
 
 impl AppState {

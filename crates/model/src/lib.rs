@@ -18,4 +18,4 @@ pub use membership::{HistoryVisibility, Membership};
 pub use nid::{EventNid, RoomNid, SlotNid, SnapshotNid, TypeNid, UserNid};
 pub use secret::{AccessToken, RefreshToken, ServerSecret};
 pub use shard::{Generation, Position, Shard, ShardFamily, Vector};
-pub use token::{PageToken, SyncToken, TokenError};
+pub use token::{PageToken, SoftPlace, SyncToken, TokenError};

@@ -1,6 +1,7 @@
 //! One response: which rooms are told of, and what of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
@@ -10,12 +11,13 @@ use ganglion_storage::timeline::{self, Range};
 use ruma::DeviceId;
 
 use crate::account_data::{self, AccountData, default_push_rules};
-use crate::engine::{Parts, SyncRequest};
+use crate::engine::{Parts, SyncRequest, typing_is_wanted};
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
 use crate::response::{Response, Section};
 use crate::section::{self, Stretch};
 use crate::stripped;
+use crate::typing::Told;
 use crate::users::{RoomList, UserRoom};
 
 /// The making of one response.
@@ -24,6 +26,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) request: &'a SyncRequest,
     pub(crate) since: Option<&'a SyncToken>,
     pub(crate) moment: Moment,
+    pub(crate) typing: Told,
     pub(crate) view: View,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
@@ -144,7 +147,7 @@ async fn drop_unchanged(
         .filter(|(_, plan)| **plan == Plan::Joined)
         .map(|(nid, _)| *nid)
     {
-        if let Some(room) = list.get(&nid).filter(|_| !data.has(nid)) {
+        if let Some(room) = list.get(&nid).filter(|_| !data.has(nid) && !has_typing(pass, nid)) {
             quiet.entry(room.info.shard).or_default().push(nid);
         }
     }
@@ -169,6 +172,29 @@ async fn drop_unchanged(
     Ok(())
 }
 
+/// Whether there is something to tell of who types in a room.
+fn has_typing(pass: &Pass<'_>, room: RoomNid) -> bool {
+    pass.typing.rooms.contains_key(&room)
+}
+
+/// Who types in a room of the response, if that is to be told. Only to who is joined.
+fn typing(pass: &Pass<'_>, room: &UserRoom, plan: Plan) -> Option<Vec<Arc<str>>> {
+    let wanted = &pass.request.filter.room.ephemeral;
+    if !filter::accepts_room_in(wanted, &room.info.id) {
+        return None;
+    }
+    let changed = pass.typing.rooms.get(&room.info.nid);
+    match plan {
+        Plan::Joined => changed.cloned(),
+        // The client does not know the room: when the list changed does not matter.
+        Plan::NewlyJoined if typing_is_wanted(pass.request) => {
+            let now = pass.engine.typing.in_room(room.info.nid);
+            Some(now).filter(|now| !now.is_empty() || changed.is_some())
+        }
+        _ => None,
+    }
+}
+
 async fn add_room(
     pass: &mut Pass<'_>,
     response: &mut Response,
@@ -178,11 +204,13 @@ async fn add_room(
     let info = &room.info;
     let now = pass.moment.rooms.get(info.shard);
     let since = pass.since(info.shard);
+    let typing = typing(pass, room, plan);
     let stretch = |range, base| Stretch {
         room,
         range,
         base,
         account_data,
+        typing,
     };
     let (section, json) = match plan {
         Plan::Nothing => return Ok(()),

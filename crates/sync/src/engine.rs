@@ -8,7 +8,7 @@ use ganglion_config::Limits;
 use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::visibility::membership_at;
-use ganglion_rooms::{Rooms, View};
+use ganglion_rooms::{Rooms, View, filter};
 use ganglion_storage::timeline::clamps;
 use ganglion_storage::{Barrier, Database, StorageError};
 use ruma::api::client::filter::FilterDefinition;
@@ -23,6 +23,7 @@ use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::response::Response;
 use crate::tail::{Interest, Tail, Watch};
+use crate::typing::{Told, Typing};
 use crate::users::{self, RoomList};
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
@@ -41,6 +42,8 @@ pub struct SyncParts {
     /// Filled by `follower`.
     pub tail: Tail,
     /// The same handle that `tail` was made with.
+    pub typing: Typing,
+    /// The same handle that `tail` was made with.
     pub rooms: Rooms,
     /// Follows all shards.
     pub follower: Follower,
@@ -57,6 +60,7 @@ pub struct SyncParts {
 pub(crate) struct Parts {
     pub(crate) db: Database,
     pub(crate) tail: Tail,
+    pub(crate) typing: Typing,
     pub(crate) rooms: Rooms,
     pub(crate) lazy: Lazy,
     follower: Follower,
@@ -115,6 +119,7 @@ impl SyncEngine {
         Self(Arc::new(Parts {
             db: parts.db,
             tail: parts.tail,
+            typing: parts.typing,
             rooms: parts.rooms,
             lazy: Lazy::new(),
             follower: parts.follower,
@@ -155,9 +160,10 @@ impl Parts {
         self.lazy.forget(request.user_nid, &request.device_id);
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let heads = view.snapshot().await?.heads().await?;
-        let moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
+        let mut moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
         let list = users::load(&mut view, request.user_nid).await?;
-        let mut pass = self.pass(request, None, moment, (view, fields));
+        let typing = self.typing(request, None, &list, &mut moment);
+        let mut pass = self.pass((request, None), moment, typing, (view, fields));
         let response = answer(&mut pass, &list).await?;
         Ok(response.finish(&moment.token()))
     }
@@ -182,7 +188,7 @@ impl Parts {
             // Before anything is looked at: what changes from here on wakes.
             let watch = self.tail.watch(request.user_nid);
             let seen = Moment::of_tail(&self.tail, self.follower.generation(), user_shard);
-            let moment = seen.or(&committed);
+            let mut moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
             let mut view = View::new(&self.db, barrier);
             let list = if seen.covers(&moment) {
@@ -195,7 +201,8 @@ impl Parts {
             } else {
                 Arc::new(users::load(&mut view, request.user_nid).await?)
             };
-            let mut pass = self.pass(request, Some(&since), moment, (view, fields));
+            let typing = self.typing(request, Some(&since), &list, &mut moment);
+            let mut pass = self.pass((request, Some(&since)), moment, typing, (view, fields));
             let response = answer(&mut pass, &list).await?;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
             if !response.is_empty() || request.full_state || is_over {
@@ -214,9 +221,9 @@ impl Parts {
 
     fn pass<'a>(
         &'a self,
-        request: &'a SyncRequest,
-        since: Option<&'a SyncToken>,
+        (request, since): (&'a SyncRequest, Option<&'a SyncToken>),
         moment: Moment,
+        typing: Told,
         (view, fields): (View, Option<&'a Fields>),
     ) -> Pass<'a> {
         let now_ms = self.clock.now_ms();
@@ -225,10 +232,30 @@ impl Parts {
             request,
             since,
             moment,
+            typing,
             view,
             fields,
             now_ms,
         }
+    }
+
+    /// Who types, where that is to be told; the moment gets its place.
+    fn typing(
+        &self,
+        request: &SyncRequest,
+        since: Option<&SyncToken>,
+        list: &RoomList,
+        moment: &mut Moment,
+    ) -> Told {
+        let known = since.map(|since| (since.typing, since.sees_typing));
+        let mut told = self.typing.told(known, list);
+        if !typing_is_wanted(request) {
+            told.rooms.clear();
+            told.sees_typing = false;
+        }
+        moment.typing = told.now;
+        moment.sees_typing = told.sees_typing;
+        told
     }
 
     /// Positions of an older generation count only as far as its history was kept.
@@ -272,6 +299,10 @@ impl Parts {
                 .collect(),
         };
         watch.add(&interest, &moment.rooms, moment.user);
+        let mut rooms = interest.rooms.iter().map(|(_, room)| *room);
+        if typing_is_wanted(request) && self.typing.has_changed(moment.typing, &mut rooms) {
+            return Ok(true);
+        }
         let woken = tokio::select! {
             () = watch.woken() => true,
             () = tokio::time::sleep_until(deadline) => false,
@@ -287,6 +318,12 @@ impl Parts {
             .saturating_sub(self.parked.available_permits());
         PARKED.set(f64::from(u32::try_from(parked).unwrap_or(u32::MAX)));
     }
+}
+
+/// Nobody has sent a typing notice, so a filter by senders lets none pass.
+pub(crate) fn typing_is_wanted(request: &SyncRequest) -> bool {
+    let filter = &request.filter.room.ephemeral;
+    filter::accepts_words(filter, "m.typing", "") && filter::limit(filter, 1, 1) > 0
 }
 
 fn finish(response: Response, moment: &Moment) -> Vec<u8> {

@@ -3,6 +3,8 @@
 //! [`Tail`] holds the recent entries of all logs in memory and wakes who waits for them;
 //! [`SyncEngine`] answers requests from it, and from PostgreSQL for what it no longer holds.
 //!
+//! [`Typing`] is soft state: it travels by a Redis stream of its own and is lost with it.
+//!
 //! A response fixes the vector of room positions first and never shows anything beyond it: so along
 //! any chain of tokens each event is delivered once, and a repeated token gives the same events.
 #![warn(missing_docs)]
@@ -16,12 +18,15 @@ mod moment;
 mod plan;
 mod response;
 mod section;
+mod soft;
 mod state;
 mod stripped;
 mod summary;
 mod tail;
 mod timeline;
+mod typing;
 mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};
 pub use tail::Tail;
+pub use typing::{LONGEST_TYPING, Typing};

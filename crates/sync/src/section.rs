@@ -35,6 +35,8 @@ pub(crate) struct Stretch<'a> {
     pub(crate) base: Base,
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
+    /// Who types, if that is to be told.
+    pub(crate) typing: Option<Vec<Arc<str>>>,
 }
 
 /// The room's JSON object; `None` if it has nothing to tell.
@@ -55,6 +57,7 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
+        && stretch.typing.is_none()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
@@ -88,7 +91,9 @@ pub(crate) async fn write(
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":[]},\"");
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":[");
+    write_typing(&mut out, stretch.typing.as_deref());
+    out.extend_from_slice(b"]},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
     Writer {
@@ -113,6 +118,13 @@ pub(crate) async fn write(
     write_text(&mut out, &prev.encode());
     out.extend_from_slice(b"}}");
     Ok(Some(out))
+}
+
+fn write_typing(out: &mut Vec<u8>, users: Option<&[Arc<str>]>) {
+    let Some(users) = users else { return };
+    let users: Vec<&str> = users.iter().map(Arc::as_ref).collect();
+    let event = serde_json::json!({"content": {"user_ids": users}, "type": "m.typing"});
+    out.extend_from_slice(event.to_string().as_bytes());
 }
 
 async fn timeline_extras(

@@ -23,6 +23,7 @@ pub(crate) use ring::Entry;
 use ring::Ring;
 use waiters::Waiters;
 
+use crate::typing::Typing;
 use crate::users::Users;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
@@ -34,6 +35,7 @@ struct Inner {
     waiters: Mutex<Waiters>,
     rooms: Rooms,
     users: Users,
+    typing: Typing,
 }
 
 /// What one batch does beside filling the ring.
@@ -44,9 +46,10 @@ struct Touched {
 }
 
 impl Tail {
-    /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions.
+    /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions,
+    /// `typing` of who leaves a room.
     #[must_use]
-    pub fn new(rooms: Rooms, limits: &Limits) -> Self {
+    pub fn new(rooms: Rooms, typing: Typing, limits: &Limits) -> Self {
         let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
         let ring = || Mutex::new(Ring::new(limits.tail_entries, bytes));
         Self(Arc::new(Inner {
@@ -54,6 +57,7 @@ impl Tail {
             waiters: Mutex::new(Waiters::default()),
             rooms,
             users: Users::new(),
+            typing,
         }))
     }
 
@@ -137,6 +141,18 @@ impl Tail {
         })
     }
 
+    /// Wakes those who wait for one of these rooms.
+    pub(crate) fn wake_rooms(&self, rooms: impl IntoIterator<Item = RoomNid>) {
+        let mut rooms = rooms.into_iter().peekable();
+        if rooms.peek().is_none() {
+            return;
+        }
+        let waiters = lock(&self.0.waiters);
+        for room in rooms {
+            waiters.wake_room(room);
+        }
+    }
+
     fn ring(&self, shard: Shard) -> Option<MutexGuard<'_, Ring>> {
         self.0.rings.get(shard.index()).map(lock)
     }
@@ -217,6 +233,11 @@ impl Tail {
         let Some(membership) = membership.and_then(Membership::from_i16) else {
             return;
         };
+        if membership != Membership::Join
+            && let Some(user) = &event.state_key
+        {
+            self.0.typing.left(RoomNid(event.room_nid), user);
+        }
         let change = MembershipRecord {
             pos,
             membership,

@@ -11,6 +11,7 @@ mod leave;
 mod redact;
 mod send;
 mod state;
+mod typing;
 mod unban;
 mod upgrade;
 
@@ -43,6 +44,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::room::upgrade_room::v3::Request, _, _>(upgrade::post);
     routes.ruma::<ruma::api::client::message::send_message_event::v3::Request, _, _>(send::put);
     routes.ruma::<ruma::api::client::redact::redact_event::v3::Request, _, _>(redact::put);
+    routes.ruma::<ruma::api::client::typing::create_typing_event::v3::Request, _, _>(typing::put);
     for version in ["r0", "v3"] {
         for path in [
             "state/{event_type}/{state_key}",

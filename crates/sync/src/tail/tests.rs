@@ -8,7 +8,7 @@ const ROOM: RoomNid = RoomNid(1);
 const USER: UserNid = UserNid(7);
 
 fn tail() -> Tail {
-    Tail::new(Rooms::new(1 << 20), &Limits::default())
+    Tail::new(Rooms::new(1 << 20), Typing::detached(), &Limits::default())
 }
 
 fn shard() -> Shard {
