@@ -11,6 +11,7 @@ mod knocking;
 mod membership;
 mod passwords;
 mod personal;
+pub(crate) mod presence;
 mod refresh;
 mod refusals;
 mod relations;

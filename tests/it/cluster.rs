@@ -5,6 +5,7 @@ mod kills;
 mod load;
 mod nul;
 mod owners;
+mod presence;
 mod primary;
 mod redis;
 mod replica;

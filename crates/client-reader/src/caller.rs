@@ -8,6 +8,7 @@ use ganglion_proto::persister::UseToken;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_rooms::{View, Viewer};
 use ganglion_storage::Barrier;
+use ganglion_sync::Who;
 use http::request::Parts;
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 
@@ -91,6 +92,15 @@ impl Caller {
             user_id: &self.user_id,
             device_id: Some(&self.device_id),
             now_ms: app.clock.now_ms(),
+        }
+    }
+
+    /// The device, for presence.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who {
+            user_nid: self.user_nid,
+            user_id: &self.user_id,
+            device_id: &self.device_id,
         }
     }
 

@@ -20,7 +20,7 @@ use ganglion_rpc::RpcClients;
 use ganglion_runtime::{Context, Service};
 use ganglion_storage::Database;
 use ganglion_stream::Streams;
-use ganglion_sync::{SyncEngine, SyncParts, Tail, Typing};
+use ganglion_sync::{Presence, PresenceParts, SyncEngine, SyncParts, Tail, Typing};
 use ruma::ServerName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -112,8 +112,26 @@ async fn app(
     let streams = Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?;
     let tasks = context.tasks.tracker();
     let typing = Typing::new(&streams, stop, tasks);
-    let tail = Tail::new(rooms.clone(), typing.clone(), &config.limits);
+    let rpc = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
+    let deadline = Duration::from_millis(config.rpc.deadline_ms);
+    let commands = Commands::new(cluster, rpc, deadline);
+    let (presence, presence_start) = Presence::new(PresenceParts {
+        streams: streams.clone(),
+        db: db.clone(),
+        commands: commands.clone(),
+        clock: context.clock.clone(),
+        settings: config.presence.clone(),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    });
+    let tail = Tail::new(
+        rooms.clone(),
+        typing.clone(),
+        presence.clone(),
+        &config.limits,
+    );
     typing.start(tail.clone(), &streams, stop.clone(), tasks);
+    presence_start.start(tail.clone());
     let tokens = Arc::new(TokenCache::new(config.limits.token_cache));
     let follow = Follow {
         db: db.clone(),
@@ -133,6 +151,7 @@ async fn app(
         db: db.clone(),
         tail,
         typing: typing.clone(),
+        presence: presence.clone(),
         rooms: rooms.clone(),
         follower: follower.clone(),
         clock: context.clock.clone(),
@@ -151,8 +170,6 @@ async fn app(
     let (memory, passes) = (hashing.argon2_memory_kib, hashing.argon2_passes);
     let passwords = Passwords::new(memory, passes, config.limits.password_hashes)
         .map_err(anyhow::Error::msg)?;
-    let rpc = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
-    let deadline = Duration::from_millis(config.rpc.deadline_ms);
     Ok(AppState::new(Inner {
         config: config.clone(),
         server_name,
@@ -162,8 +179,9 @@ async fn app(
         rooms,
         accounts,
         passwords,
-        commands: Commands::new(cluster, rpc, deadline),
+        commands,
         sync,
         typing,
+        presence,
     }))
 }

@@ -7,6 +7,7 @@ mod devices;
 mod directory;
 mod filters;
 mod interactive;
+mod presence;
 mod profile;
 mod push_rules;
 mod room_reads;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Routes<AppState> {
     account::routes(&mut routes);
     devices::routes(&mut routes);
     profile::routes(&mut routes);
+    presence::routes(&mut routes);
     account_data::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);

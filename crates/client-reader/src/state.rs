@@ -10,7 +10,7 @@ use ganglion_config::Config;
 use ganglion_model::{Clock, ServerSecret};
 use ganglion_rooms::Rooms;
 use ganglion_storage::Database;
-use ganglion_sync::{SyncEngine, Typing};
+use ganglion_sync::{Presence, SyncEngine, Typing};
 use ruma::OwnedServerName;
 
 /// The parts; a clone is the same.
@@ -29,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) commands: Commands,
     pub(crate) sync: SyncEngine,
     pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
 }
 
 impl AppState {

@@ -18,6 +18,7 @@ impl Config {
         self.check_cluster(&mut found);
         self.check_limits(&mut found);
         self.check_accounts(&mut found);
+        self.check_presence(&mut found);
         found
     }
 
@@ -208,6 +209,18 @@ impl Config {
             accounts.access_token_lifetime_ms,
             1_000,
         );
+    }
+}
+
+impl Config {
+    fn check_presence(&self, found: &mut Vec<Problem>) {
+        let presence = &self.presence;
+        at_least(found, "presence.refresh_ms", presence.refresh_ms, 100);
+        let offline = presence.refresh_ms.saturating_mul(3) / 2;
+        at_least(found, "presence.offline_ms", presence.offline_ms, offline);
+        at_least(found, "presence.active_ms", presence.active_ms, 100);
+        let idle = presence.active_ms;
+        at_least(found, "presence.idle_ms", presence.idle_ms, idle);
     }
 }
 

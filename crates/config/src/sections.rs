@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod log;
 mod postgres;
+mod presence;
 mod redis;
 mod rooms;
 mod rpc;
@@ -22,6 +23,7 @@ pub use http::Http;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
+pub use presence::Presence;
 pub use redis::Redis;
 pub use rooms::Rooms;
 pub use rpc::Rpc;
@@ -57,6 +59,9 @@ pub struct Config {
     /// Rooms: default version and what may be created.
     #[serde(default)]
     pub rooms: Rooms,
+    /// Presence of users.
+    #[serde(default)]
+    pub presence: Presence,
     /// Registration and login.
     #[serde(default)]
     pub accounts: Accounts,

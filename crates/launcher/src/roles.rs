@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ganglion_config::{
-    Accounts, Admin, Config, Http, Limits, Log, Postgres, Redis, Rooms, Rpc,
+    Accounts, Admin, Config, Http, Limits, Log, Postgres, Presence, Redis, Rooms, Rpc,
     Secrets as SecretFiles, Server,
 };
 
@@ -119,6 +119,7 @@ fn config(
         cluster: ganglion_config::Cluster::default(),
         limits: Limits::default(),
         rooms: Rooms::default(),
+        presence: Presence::default(),
         accounts: Accounts {
             registration: options.registration.clone(),
             ..Accounts::default()

@@ -155,6 +155,8 @@ const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
 const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
     ORDER BY user_nid, field";
+const PRESENCE: &str = "SELECT user_nid, state, last_active, status_msg, status_at, updated_at \
+    FROM presence WHERE user_nid = ANY($1)";
 const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
 const REGISTRATION_TOKENS: &str = "SELECT token, uses_allowed, completed, expires_at \
     FROM registration_tokens WHERE token = ANY($1)";
@@ -182,6 +184,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     DEVICES,
     ACCOUNT_DATA,
     PROFILES,
+    PRESENCE,
     FILTER,
     REGISTRATION_TOKENS,
     JOBS,
@@ -411,6 +414,48 @@ pub async fn profiles(
     rows.iter()
         .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?)))
         .collect()
+}
+
+/// A user's presence as it was last written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceRecord {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// 0 offline, 1 unavailable, 2 online.
+    pub state: i16,
+    /// In milliseconds since the epoch; 0: not known.
+    pub last_active: i64,
+    /// The status message.
+    pub status_msg: Option<String>,
+    /// When it was set, in milliseconds since the epoch; 0: never.
+    pub status_at: i64,
+    /// When this was written, in milliseconds since the epoch.
+    pub updated_at: i64,
+}
+
+/// The presence of those of the users of whom there is one.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn presence(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<PresenceRecord>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(PRESENCE, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    let decode = |row: &Row| {
+        Ok(PresenceRecord {
+            user_nid: UserNid(row.try_get(0)?),
+            state: row.try_get(1)?,
+            last_active: row.try_get(2)?,
+            status_msg: row.try_get(3)?,
+            status_at: row.try_get(4)?,
+            updated_at: row.try_get(5)?,
+        })
+    };
+    rows.iter().map(decode).collect()
 }
 
 /// A filter's body; `None` if the user has none of that id.

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
+use ganglion_model::{Membership, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
+use ganglion_rooms::visibility::membership_at;
 use ganglion_rooms::{View, Viewer, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
-use ruma::DeviceId;
+use ruma::{DeviceId, UserId};
 
 use crate::account_data::{self, AccountData, default_push_rules};
-use crate::engine::{Parts, SyncRequest, typing_is_wanted};
+use crate::engine::{Parts, SyncRequest, presence_is_wanted, typing_is_wanted};
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
+use crate::presence::Asking;
 use crate::response::{Response, Section};
 use crate::section::{self, Stretch};
 use crate::stripped;
@@ -72,6 +74,7 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     let mut data = account_data(pass).await?;
     global_account_data(pass, &mut data, &mut response);
     let mut plans = plans(pass, list);
+    add_presence(pass, list, &plans, &mut response).await?;
     drop_unchanged(pass, list, &data, &mut plans).await?;
     if pass.since.is_some() {
         // The client knows nothing of these rooms: when their data was set does not matter.
@@ -147,7 +150,10 @@ async fn drop_unchanged(
         .filter(|(_, plan)| **plan == Plan::Joined)
         .map(|(nid, _)| *nid)
     {
-        if let Some(room) = list.get(&nid).filter(|_| !data.has(nid) && !has_typing(pass, nid)) {
+        if let Some(room) = list
+            .get(&nid)
+            .filter(|_| !data.has(nid) && !has_typing(pass, nid))
+        {
             quiet.entry(room.info.shard).or_default().push(nid);
         }
     }
@@ -167,6 +173,61 @@ async fn drop_unchanged(
             if !changed.contains(&room) {
                 plans.remove(&room);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Adds whose presence has changed, and sets the moment's place in it.
+async fn add_presence(
+    pass: &mut Pass<'_>,
+    list: &RoomList,
+    plans: &BTreeMap<RoomNid, Plan>,
+    response: &mut Response,
+) -> Result<(), StorageError> {
+    let since = pass.since.map(|since| since.presence);
+    let presence = &pass.engine.presence;
+    if !presence.is_enabled() || !presence_is_wanted(pass.request) {
+        pass.moment.presence = since.unwrap_or_default();
+        return Ok(());
+    }
+    let is_new = |plan: &Plan| pass.since.is_some() && *plan == Plan::NewlyJoined;
+    let new = plans.iter().filter(|(_, plan)| is_new(plan));
+    let new_rooms: Vec<RoomNid> = new.map(|(room, _)| *room).collect();
+    let joined = |room: &UserRoom| {
+        let now = pass.moment.rooms.get(room.info.shard);
+        membership_at(&room.changes, now) == Some(Membership::Join)
+    };
+    let changed = since.is_none_or(|since| presence.has_changed(since));
+    let rooms: Vec<RoomNid> = if changed {
+        let rooms = list.iter().filter(|(_, room)| joined(room));
+        rooms.map(|(room, _)| *room).collect()
+    } else {
+        Vec::new()
+    };
+    let wanted = &pass.request.filter.presence;
+    let (shown, now) = presence.told(&Asking {
+        user: pass.request.user_nid,
+        since,
+        rooms: &rooms,
+        new_rooms: &new_rooms,
+        limit: filter::data_limit(wanted).unwrap_or(usize::MAX),
+    });
+    pass.moment.presence = now;
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let viewer = pass.viewer();
+    let (rooms, ignored) = (&pass.engine.rooms, pass.engine.tail.ignored());
+    let ignored = ignored.get(rooms, &mut pass.view, viewer).await?;
+    for shown in &shown {
+        let Ok(user) = <&UserId>::try_from(&*shown.user_id) else {
+            continue;
+        };
+        if filter::accepts_data(wanted, "m.presence", user)
+            && !ignored.iter().any(|ignored| *ignored == *shown.user_id)
+        {
+            response.add_presence(shown);
         }
     }
     Ok(())

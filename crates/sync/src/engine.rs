@@ -21,6 +21,7 @@ use crate::answer::{Pass, answer};
 use crate::lazy::Lazy;
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
+use crate::presence::{Presence, State, Who};
 use crate::response::Response;
 use crate::tail::{Interest, Tail, Watch};
 use crate::typing::{Told, Typing};
@@ -44,6 +45,8 @@ pub struct SyncParts {
     /// The same handle that `tail` was made with.
     pub typing: Typing,
     /// The same handle that `tail` was made with.
+    pub presence: Presence,
+    /// The same handle that `tail` was made with.
     pub rooms: Rooms,
     /// Follows all shards.
     pub follower: Follower,
@@ -61,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) db: Database,
     pub(crate) tail: Tail,
     pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
     pub(crate) rooms: Rooms,
     pub(crate) lazy: Lazy,
     follower: Follower,
@@ -93,6 +97,8 @@ pub struct SyncRequest {
     pub full_state: bool,
     /// Tell the state at the end of the timelines instead of at their start.
     pub use_state_after: bool,
+    /// The state of presence that the device asks for; offline: none.
+    pub set_presence: State,
     /// What to tell.
     pub filter: FilterDefinition,
 }
@@ -120,6 +126,7 @@ impl SyncEngine {
             db: parts.db,
             tail: parts.tail,
             typing: parts.typing,
+            presence: parts.presence,
             rooms: parts.rooms,
             lazy: Lazy::new(),
             follower: parts.follower,
@@ -136,6 +143,7 @@ impl SyncEngine {
     /// # Errors
     /// As [`SyncError`] says.
     pub async fn sync(&self, request: &SyncRequest) -> Result<Vec<u8>, SyncError> {
+        self.0.presence.synced(request.who(), request.set_presence);
         let fields = request.filter.event_fields.as_deref().map(Fields::new);
         match &request.since {
             None => self.0.initial(request, fields.as_ref()).await,
@@ -165,7 +173,7 @@ impl Parts {
         let typing = self.typing(request, None, &list, &mut moment);
         let mut pass = self.pass((request, None), moment, typing, (view, fields));
         let response = answer(&mut pass, &list).await?;
-        Ok(response.finish(&moment.token()))
+        Ok(response.finish(&pass.moment.token()))
     }
 
     async fn incremental(
@@ -204,6 +212,7 @@ impl Parts {
             let typing = self.typing(request, Some(&since), &list, &mut moment);
             let mut pass = self.pass((request, Some(&since)), moment, typing, (view, fields));
             let response = answer(&mut pass, &list).await?;
+            let moment = pass.moment;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
             if !response.is_empty() || request.full_state || is_over {
                 return Ok(finish(response, &moment));
@@ -303,13 +312,28 @@ impl Parts {
         if typing_is_wanted(request) && self.typing.has_changed(moment.typing, &mut rooms) {
             return Ok(true);
         }
+        if presence_is_wanted(request) && self.presence.has_changed(moment.presence) {
+            return Ok(true);
+        }
         let woken = tokio::select! {
             () = watch.woken() => true,
             () = tokio::time::sleep_until(deadline) => false,
             () = self.drain.cancelled() => false,
+            () = self.stay_present(request) => false,
         };
         self.count_parked();
         Ok(woken)
+    }
+
+    /// Says again and again that the device is there, for ever.
+    async fn stay_present(&self, request: &SyncRequest) {
+        let Some(every) = self.presence.refresh() else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(every).await;
+            self.presence.synced(request.who(), request.set_presence);
+        }
     }
 
     fn count_parked(&self) {
@@ -318,6 +342,22 @@ impl Parts {
             .saturating_sub(self.parked.available_permits());
         PARKED.set(f64::from(u32::try_from(parked).unwrap_or(u32::MAX)));
     }
+}
+
+impl SyncRequest {
+    fn who(&self) -> Who<'_> {
+        Who {
+            user_nid: self.user_nid,
+            user_id: &self.user_id,
+            device_id: &self.device_id,
+        }
+    }
+}
+
+/// Whether the filter lets any presence pass.
+pub(crate) fn presence_is_wanted(request: &SyncRequest) -> bool {
+    let filter = &request.filter.presence;
+    filter::accepts_data_type(filter, "m.presence") && filter::data_limit(filter) != Some(0)
 }
 
 /// Nobody has sent a typing notice, so a filter by senders lets none pass.

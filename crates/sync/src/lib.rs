@@ -3,7 +3,8 @@
 //! [`Tail`] holds the recent entries of all logs in memory and wakes who waits for them;
 //! [`SyncEngine`] answers requests from it, and from PostgreSQL for what it no longer holds.
 //!
-//! [`Typing`] is soft state: it travels by a Redis stream of its own and is lost with it.
+//! [`Typing`] and [`Presence`] are soft state: they travel by Redis streams of their own and are lost with
+//! them.
 //!
 //! A response fixes the vector of room positions first and never shows anything beyond it: so along
 //! any chain of tokens each event is delivered once, and a repeated token gives the same events.
@@ -12,10 +13,12 @@
 mod account_data;
 mod answer;
 mod engine;
+mod ignored;
 mod lazy;
 mod metrics;
 mod moment;
 mod plan;
+mod presence;
 mod response;
 mod section;
 mod soft;
@@ -28,5 +31,6 @@ mod typing;
 mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};
+pub use presence::{Presence, PresenceNow, PresenceParts, PresenceStart, State, Who};
 pub use tail::Tail;
 pub use typing::{LONGEST_TYPING, Typing};

@@ -31,3 +31,13 @@ pub(crate) static SOFT_AWAY: Gauge = Gauge::new(
     "ganglion_sync_soft_away",
     "1 while a stream of soft state cannot be read, by stream.",
 );
+
+pub(crate) static PRESENCE_NOT_KEPT: Counter = Counter::new(
+    "ganglion_sync_presence_not_kept_total",
+    "Last states of users that were not written to PostgreSQL.",
+);
+
+pub(crate) static PRESENCE_PEOPLE: Gauge = Gauge::new(
+    "ganglion_sync_presence_users",
+    "Users whose presence this process has in memory.",
+);

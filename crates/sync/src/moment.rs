@@ -15,6 +15,7 @@ pub(crate) struct Moment {
     /// The place in soft state, which follows no log.
     pub(crate) typing: SoftPlace,
     pub(crate) sees_typing: bool,
+    pub(crate) presence: SoftPlace,
 }
 
 impl Moment {
@@ -26,6 +27,7 @@ impl Moment {
             user: heads.get(user_shard),
             typing: SoftPlace::default(),
             sees_typing: false,
+            presence: SoftPlace::default(),
         }
     }
 
@@ -38,6 +40,7 @@ impl Moment {
             user: tail.position(user_shard),
             typing: SoftPlace::default(),
             sees_typing: false,
+            presence: SoftPlace::default(),
         }
     }
 
@@ -66,7 +69,7 @@ impl Moment {
             devices: 0,
             typing: self.typing,
             sees_typing: self.sees_typing,
-            presence: SoftPlace::default(),
+            presence: self.presence,
         }
     }
 }

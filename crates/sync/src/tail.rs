@@ -23,6 +23,8 @@ pub(crate) use ring::Entry;
 use ring::Ring;
 use waiters::Waiters;
 
+use crate::ignored::{self, Ignored};
+use crate::presence::Presence;
 use crate::typing::Typing;
 use crate::users::Users;
 
@@ -36,6 +38,8 @@ struct Inner {
     rooms: Rooms,
     users: Users,
     typing: Typing,
+    presence: Presence,
+    ignored: Ignored,
 }
 
 /// What one batch does beside filling the ring.
@@ -47,9 +51,9 @@ struct Touched {
 
 impl Tail {
     /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions,
-    /// `typing` of who leaves a room.
+    /// `typing` and `presence` of who joins and leaves a room.
     #[must_use]
-    pub fn new(rooms: Rooms, typing: Typing, limits: &Limits) -> Self {
+    pub fn new(rooms: Rooms, typing: Typing, presence: Presence, limits: &Limits) -> Self {
         let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
         let ring = || Mutex::new(Ring::new(limits.tail_entries, bytes));
         Self(Arc::new(Inner {
@@ -58,11 +62,17 @@ impl Tail {
             rooms,
             users: Users::new(),
             typing,
+            presence,
+            ignored: Ignored::new(),
         }))
     }
 
     pub(crate) fn users(&self) -> &Users {
         &self.0.users
+    }
+
+    pub(crate) fn ignored(&self) -> &Ignored {
+        &self.0.ignored
     }
 
     /// The last position that was applied.
@@ -153,6 +163,13 @@ impl Tail {
         }
     }
 
+    /// The same for those of the rooms for which at most `most` wait.
+    pub(crate) fn wake_quiet_rooms(&self, rooms: impl IntoIterator<Item = RoomNid>, most: usize) {
+        for room in rooms {
+            lock(&self.0.waiters).wake_quiet_room(room, most);
+        }
+    }
+
     fn ring(&self, shard: Shard) -> Option<MutexGuard<'_, Ring>> {
         self.0.rings.get(shard.index()).map(lock)
     }
@@ -173,6 +190,7 @@ impl Tail {
                     touched.rooms.push(room);
                     // It may have changed memberships that no entry shows.
                     self.0.users.forget_all();
+                    self.0.presence.rooms_are_stale();
                     Entry::RoomChange { room }
                 })
             }
@@ -180,6 +198,9 @@ impl Tail {
                 log::AccountData::decode(entry.payload.clone()).map(|data| {
                     let user = UserNid(data.user_nid);
                     touched.users.push(user);
+                    if data.r#type == ignored::TYPE {
+                        self.0.ignored.changed(user);
+                    }
                     Entry::AccountData {
                         user,
                         room: RoomNid(data.room_nid),
@@ -233,9 +254,11 @@ impl Tail {
         let Some(membership) = membership.and_then(Membership::from_i16) else {
             return;
         };
-        if membership != Membership::Join
-            && let Some(user) = &event.state_key
-        {
+        let joined = membership == Membership::Join;
+        self.0
+            .presence
+            .member(target, RoomNid(event.room_nid), joined);
+        if !joined && let Some(user) = &event.state_key {
             self.0.typing.left(RoomNid(event.room_nid), user);
         }
         let change = MembershipRecord {
@@ -298,6 +321,8 @@ impl Apply for Tail {
 
     fn restart(&self, shard: Shard, head: Position) {
         self.0.users.forget_all();
+        self.0.presence.rooms_are_stale();
+        self.0.ignored.forget_all();
         self.0.rooms.redactions_missed();
         if let Some(mut ring) = self.ring(shard) {
             ring.restart(head);

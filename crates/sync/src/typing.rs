@@ -116,7 +116,11 @@ impl Typing {
     }
 
     /// Whether a list of one of these rooms has changed after a place.
-    pub(crate) fn has_changed(&self, since: SoftPlace, mut rooms: impl Iterator<Item = RoomNid>) -> bool {
+    pub(crate) fn has_changed(
+        &self,
+        since: SoftPlace,
+        mut rooms: impl Iterator<Item = RoomNid>,
+    ) -> bool {
         let lists = self.lists();
         rooms.any(|room| lists.has_changed(since, room))
     }

@@ -28,7 +28,12 @@ fn list(news: &Value, room: &str) -> Option<Vec<String>> {
     let events = news["rooms"]["join"][room]["ephemeral"]["events"].as_array()?;
     let event = events.iter().find(|event| event["type"] == "m.typing")?;
     let users = event["content"]["user_ids"].as_array().unwrap();
-    Some(users.iter().map(|u| u.as_str().unwrap().to_owned()).collect())
+    Some(
+        users
+            .iter()
+            .map(|u| u.as_str().unwrap().to_owned())
+            .collect(),
+    )
 }
 
 fn token(news: &Value) -> String {

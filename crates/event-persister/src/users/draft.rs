@@ -7,12 +7,12 @@ use ganglion_model::{CommandId, MatrixError, Position, UserNid};
 use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
-    CreateFilter, Deactivate, ForgetRoom, Register, SetAccountData, SetPassword, SetProfileField,
-    UserCommand,
+    CreateFilter, Deactivate, ForgetRoom, Register, SetAccountData, SetPassword, SetPresence,
+    SetProfileField, UserCommand,
 };
 use ganglion_storage::batch::{
     AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
-    PasswordRow, ProfileRow, UserRows,
+    PasswordRow, PresenceRow, ProfileRow, UserRows,
 };
 use ganglion_storage::log::kind;
 
@@ -93,6 +93,7 @@ impl Draft {
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
+            Command::SetPresence(set) => self.set_presence(user, set),
         }
     }
 
@@ -162,6 +163,7 @@ impl Draft {
     fn deactivate(&mut self, id: CommandId, user: UserNid, wish: &Deactivate) -> Outcome {
         self.end_tokens(user, None, Ends::Devices);
         self.rows.profiles.retain(|row| row.user_nid != user);
+        self.rows.presence.retain(|row| row.user_nid != user);
         if wish.erase {
             self.rows.filters.retain(|row| row.user_nid != user);
             let ours = |row: &AccountDataRow| row.user_nid == user;
@@ -321,6 +323,30 @@ impl Draft {
                 created_at: self.now_ms,
             });
         }
+        Ok(self.done(String::new()))
+    }
+
+    fn set_presence(&mut self, user: UserNid, set: &SetPresence) -> Result<Outcome, MatrixError> {
+        let state = i16::try_from(set.state)
+            .ok()
+            .filter(|state| (0..=2).contains(state))
+            .ok_or_else(|| MatrixError::invalid_param("not a state of presence"))?;
+        let mut row = PresenceRow {
+            user_nid: user,
+            state,
+            last_active: set.last_active_ms.max(0),
+            status: set.status.clone().map(|status| (status.text, status.at_ms)),
+            updated_at: self.now_ms,
+        };
+        if let Some(earlier) = self.rows.presence.iter().position(|p| p.user_nid == user) {
+            let earlier = self.rows.presence.swap_remove(earlier);
+            row.last_active = row.last_active.max(earlier.last_active);
+            let set_at = |row: &PresenceRow| row.status.as_ref().map_or(0, |(_, at)| *at);
+            if set_at(&earlier) > set_at(&row) {
+                row.status = earlier.status;
+            }
+        }
+        self.rows.presence.push(row);
         Ok(self.done(String::new()))
     }
 

@@ -331,7 +331,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 50"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -365,6 +365,8 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "50")]
+        SetPresence(super::SetPresence),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -439,6 +441,29 @@ pub struct SetProfileField {
     /// A JSON value.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// The user's presence, kept for when Redis loses it. Written at most once a minute, unless it has a
+/// status message that is newer than the one that is there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPresence {
+    /// 0 offline, 1 unavailable, 2 online.
+    #[prost(uint32, tag = "1")]
+    pub state: u32,
+    /// Milliseconds since the epoch; 0: not known.
+    #[prost(int64, tag = "2")]
+    pub last_active_ms: i64,
+    /// Absent: the status message stays.
+    #[prost(message, optional, tag = "3")]
+    pub status: ::core::option::Option<StatusMessage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusMessage {
+    /// Absent: taken away.
+    #[prost(string, optional, tag = "1")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it was set, in milliseconds since the epoch.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
 }
 /// The user's memberships in the room up to a position of the room's shard are forgotten.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

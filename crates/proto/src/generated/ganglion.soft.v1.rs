@@ -10,3 +10,31 @@ pub struct Typing {
     #[prost(uint32, tag = "3")]
     pub timeout_ms: u32,
 }
+/// An entry of `ganglion:<server name>:presence`: all that is known of a device; it replaces what was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Presence {
+    #[prost(int64, tag = "1")]
+    pub user_nid: i64,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+    /// What the device asks for: 0 offline, 1 unavailable, 2 online.
+    #[prost(uint32, tag = "4")]
+    pub state: u32,
+    /// How long before the entry's time the user was active on it, in milliseconds; absent: not known.
+    #[prost(int64, optional, tag = "5")]
+    pub active_ago_ms: ::core::option::Option<i64>,
+    /// The user's status message, if one was ever set.
+    #[prost(message, optional, tag = "6")]
+    pub status: ::core::option::Option<Status>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Status {
+    /// Absent: taken away.
+    #[prost(string, optional, tag = "1")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it was set, in milliseconds since the epoch: the latest counts.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
+}

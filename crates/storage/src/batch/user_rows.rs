@@ -147,6 +147,21 @@ pub struct ForgottenRow {
     pub pos: Position,
 }
 
+/// A user's presence.
+#[derive(Debug, Clone)]
+pub struct PresenceRow {
+    /// Whose; at most once per batch.
+    pub user_nid: UserNid,
+    /// 0 offline, 1 unavailable, 2 online.
+    pub state: i16,
+    /// In milliseconds since the epoch; 0: not known.
+    pub last_active: i64,
+    /// The status message and when it was set; `None`: it stays.
+    pub status: Option<(Option<String>, i64)>,
+    /// The time of the batch.
+    pub updated_at: i64,
+}
+
 /// A profile field.
 #[derive(Debug, Clone)]
 pub struct ProfileRow {
@@ -211,6 +226,8 @@ pub struct UserRows {
     pub forgotten: Vec<ForgottenRow>,
     /// Profile fields.
     pub profiles: Vec<ProfileRow>,
+    /// Presence.
+    pub presence: Vec<PresenceRow>,
     /// Filters.
     pub filters: Vec<FilterRow>,
     /// New jobs.
@@ -218,6 +235,9 @@ pub struct UserRows {
     /// Accounts that end; carried out last.
     pub deactivations: Vec<DeactivationRow>,
 }
+
+/// Between two writes of a user's presence without a new status message, in milliseconds.
+const PRESENCE_EVERY_MS: i64 = 60_000;
 
 const ADD_ACCOUNTS: &str = "INSERT INTO accounts (user_nid, kind, password_hash, created_at) \
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bigint[])";
@@ -299,6 +319,17 @@ const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
 const CLEAR_PROFILES: &str = "DELETE FROM profiles p \
     USING unnest($1::bigint[], $2::text[]) AS c (user_nid, field) \
     WHERE p.user_nid = c.user_nid AND p.field = c.field";
+const SET_PRESENCE: &str = "INSERT INTO presence \
+    (user_nid, state, last_active, status_msg, status_at, updated_at) \
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], \
+    $6::bigint[]) ON CONFLICT (user_nid) DO UPDATE SET state = excluded.state, \
+    last_active = greatest(presence.last_active, excluded.last_active), \
+    status_msg = CASE WHEN excluded.status_at > presence.status_at THEN excluded.status_msg \
+    ELSE presence.status_msg END, \
+    status_at = greatest(presence.status_at, excluded.status_at), updated_at = excluded.updated_at \
+    WHERE excluded.status_at > presence.status_at \
+    OR excluded.updated_at >= presence.updated_at + $7";
+const REMOVE_PRESENCE: &str = "DELETE FROM presence WHERE user_nid = ANY($1)";
 const ADD_FILTERS: &str = "INSERT INTO filters (user_nid, filter_id, body) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) ON CONFLICT DO NOTHING";
 const ADD_JOBS: &str = "INSERT INTO jobs (shard, job_id, user_nid, kind, body, created_at) \
@@ -332,6 +363,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     FORGET_ROOMS,
     SET_PROFILES,
     CLEAR_PROFILES,
+    SET_PRESENCE,
+    REMOVE_PRESENCE,
     ADD_FILTERS,
     ADD_JOBS,
 ];
@@ -523,6 +556,7 @@ impl UserRows {
         }
         self.add_forgotten(pipeline, shard);
         self.add_profiles(pipeline);
+        self.add_presence(pipeline);
         let f = &self.filters;
         if !f.is_empty() {
             pipeline.add(
@@ -594,6 +628,27 @@ impl UserRows {
         }
     }
 
+    fn add_presence(&self, pipeline: &mut Pipeline<'_>) {
+        let p = &self.presence;
+        if p.is_empty() {
+            return;
+        }
+        let text = |p: &PresenceRow| p.status.as_ref().and_then(|(text, _)| text.clone());
+        let set_at = |p: &PresenceRow| p.status.as_ref().map_or(0, |(_, at)| *at);
+        pipeline.add(
+            SET_PRESENCE,
+            vec![
+                column!(p, Type::INT8_ARRAY, |p| p.user_nid.0),
+                column!(p, Type::INT2_ARRAY, |p| p.state),
+                column!(p, Type::INT8_ARRAY, |p| p.last_active),
+                column!(p, Type::TEXT_ARRAY, text),
+                column!(p, Type::INT8_ARRAY, set_at),
+                column!(p, Type::INT8_ARRAY, |p| p.updated_at),
+                (Box::new(PRESENCE_EVERY_MS), Type::INT8),
+            ],
+        );
+    }
+
     fn add_deactivations(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
         let d = &self.deactivations;
         if d.is_empty() {
@@ -609,6 +664,10 @@ impl UserRows {
         );
         pipeline.add(
             REMOVE_PROFILES,
+            vec![column!(d, Type::INT8_ARRAY, |d| d.user_nid.0)],
+        );
+        pipeline.add(
+            REMOVE_PRESENCE,
             vec![column!(d, Type::INT8_ARRAY, |d| d.user_nid.0)],
         );
         let erased: Vec<_> = d.iter().filter(|d| d.erase).collect();

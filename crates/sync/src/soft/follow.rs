@@ -30,6 +30,9 @@ pub(crate) trait Soft: Send + Sync {
     /// When the time brings something next.
     fn next_ms(&self) -> Option<i64>;
 
+    /// Redis cannot be reached, or can again.
+    fn set_away(&self, _away: bool) {}
+
     /// Redis's time is `ms` now.
     fn set_clock(&self, _ms: i64) {}
 }
@@ -90,7 +93,10 @@ impl<S: Soft> Task<'_, S> {
         if id != self.run {
             self.run = id;
             let from_ms = now_ms.saturating_sub(self.back);
-            self.after = SoftId { ms: from_ms, seq: 0 };
+            self.after = SoftId {
+                ms: from_ms,
+                seq: 0,
+            };
             self.soft.begin(id, from_ms);
         }
         self.set_away(None);
@@ -131,6 +137,7 @@ impl<S: Soft> Task<'_, S> {
             tracing::warn!(stream = self.name, error = %error, "a stream of soft state cannot be read");
         }
         self.away = error.is_some();
+        self.soft.set_away(self.away);
         SOFT_AWAY
             .with(&[("stream", self.name)])
             .set(if self.away { 1.0 } else { 0.0 });

@@ -8,7 +8,13 @@ const ROOM: RoomNid = RoomNid(1);
 const USER: UserNid = UserNid(7);
 
 fn tail() -> Tail {
-    Tail::new(Rooms::new(1 << 20), Typing::detached(), &Limits::default())
+    let rooms = Rooms::new(1 << 20);
+    Tail::new(
+        rooms,
+        Typing::detached(),
+        Presence::off(),
+        &Limits::default(),
+    )
 }
 
 fn shard() -> Shard {

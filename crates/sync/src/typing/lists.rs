@@ -165,7 +165,9 @@ impl Lists {
                         .map(|(nid, room)| (*nid, room.list()))
                         .collect()
                 } else {
-                    let rooms = list.keys().filter_map(|nid| Some((*nid, self.rooms.get(nid)?)));
+                    let rooms = list
+                        .keys()
+                        .filter_map(|nid| Some((*nid, self.rooms.get(nid)?)));
                     rooms
                         .filter(|(_, room)| changed(room))
                         .map(|(nid, room)| (nid, room.list()))

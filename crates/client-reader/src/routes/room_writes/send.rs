@@ -51,6 +51,7 @@ pub(crate) async fn put(
         .commands
         .room(&request.room_id, CommandId::of(&parts), command)
         .await?;
+    app.presence.active(caller.who());
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))
 }

@@ -36,6 +36,7 @@ pub(crate) async fn put(
         Typing::No => Duration::ZERO,
         Typing::Yes(info) => info.timeout,
     };
+    app.presence.active(caller.who());
     app.typing.set(room.nid, &caller.user_id, timeout);
     Ok(RumaBody(Response::new()))
 }

@@ -123,7 +123,12 @@ fn after_a_restart_of_redis_the_truth_is_told_once() {
     assert_eq!(names(&told, RoomNid(2)), Some(vec![]));
     assert!(lists.told(Some((told.now, false)), &list).rooms.is_empty());
     // It has seen nobody.
-    assert!(lists.told(Some((before.now, false)), &list).rooms.is_empty());
+    assert!(
+        lists
+            .told(Some((before.now, false)), &list)
+            .rooms
+            .is_empty()
+    );
     lists.apply(id(4_000), &typing("@b:x", 5_000));
     let told = lists.told(Some((before.now, false)), &list);
     assert_eq!(names(&told, ROOM), Some(vec!["@b:x"]));
