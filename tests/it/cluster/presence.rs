@@ -108,6 +108,7 @@ async fn without_redis_the_status_message_is_left() {
     let (alice, bob, room) = pair(&sandbox).await;
     let typing = format!("/rooms/{}/typing/{}", enc(&room), enc(&alice.id));
     let types = json!({"typing": true, "timeout": 60_000});
+    let since = token(&hidden(&bob, None).await);
     let body = json!({"presence": "online", "status_msg": "here"});
     alice.put(&path(&alice.id), body).await.ok();
     alice.put(&typing, types.clone()).await.ok();
@@ -115,7 +116,6 @@ async fn without_redis_the_status_message_is_left() {
         let events = &news["rooms"]["join"][&room]["ephemeral"]["events"];
         events[0]["content"]["user_ids"].as_array().map(Vec::len)
     };
-    let since = token(&hidden(&bob, None).await);
     hear(&bob, &since, &alice, is("online")).await;
     let heard = async || list(&hidden(&bob, None).await) == Some(1);
     assert!(eventually(Duration::from_secs(5), heard).await);
