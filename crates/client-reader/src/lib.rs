@@ -110,28 +110,10 @@ async fn app(
         .with_context(|| format!("secrets.server_secret_file {}", path.display()))?;
     let rooms = Rooms::new(config.limits.event_cache_bytes);
     let streams = Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?;
-    let tasks = context.tasks.tracker();
-    let typing = Typing::new(&streams, stop, tasks);
     let rpc = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
     let deadline = Duration::from_millis(config.rpc.deadline_ms);
     let commands = Commands::new(cluster, rpc, deadline);
-    let (presence, presence_start) = Presence::new(PresenceParts {
-        streams: streams.clone(),
-        db: db.clone(),
-        commands: commands.clone(),
-        clock: context.clock.clone(),
-        settings: config.presence.clone(),
-        stop: stop.clone(),
-        tasks: tasks.clone(),
-    });
-    let tail = Tail::new(
-        rooms.clone(),
-        typing.clone(),
-        presence.clone(),
-        &config.limits,
-    );
-    typing.start(tail.clone(), &streams, stop.clone(), tasks);
-    presence_start.start(tail.clone());
+    let (tail, typing, presence) = tail(context, &db, &commands, &streams, (&rooms, stop));
     let tokens = Arc::new(TokenCache::new(config.limits.token_cache));
     let follow = Follow {
         db: db.clone(),
@@ -184,4 +166,35 @@ async fn app(
         typing,
         presence,
     }))
+}
+
+/// The memory of the logs, and the soft state beside them.
+fn tail(
+    context: &Context,
+    db: &Database,
+    commands: &Commands,
+    streams: &Streams,
+    (rooms, stop): (&Rooms, &CancellationToken),
+) -> (Tail, Typing, Presence) {
+    let config = &context.config;
+    let tasks = context.tasks.tracker();
+    let typing = Typing::new(streams, stop, tasks);
+    let (presence, start) = Presence::new(PresenceParts {
+        streams: streams.clone(),
+        db: db.clone(),
+        commands: commands.clone(),
+        clock: context.clock.clone(),
+        settings: config.presence.clone(),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    });
+    let tail = Tail::new(
+        rooms.clone(),
+        typing.clone(),
+        presence.clone(),
+        &config.limits,
+    );
+    typing.start(tail.clone(), streams, stop.clone(), tasks);
+    start.start(tail.clone());
+    (tail, typing, presence)
 }

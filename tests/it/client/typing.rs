@@ -77,7 +77,7 @@ async fn a_notice_wakes_ends_and_is_told_once() {
         types(&alice, &room, 2_000).await;
     };
     let ((users, first), ()) = tokio::join!(heard, typed);
-    assert_eq!(users, [alice.id.clone()]);
+    assert_eq!(users, [alice.id.as_str()]);
     assert!(began.elapsed() < Duration::from_secs(5));
     let again = bob.sync(Some(&first), "").await;
     assert_eq!(list(&again, &room), None, "{again}");
@@ -85,7 +85,7 @@ async fn a_notice_wakes_ends_and_is_told_once() {
     for reader in shared().await.readers() {
         let bob = bob.at(&reader);
         assert_eq!(list(&bob.sync(Some(&first), "").await, &room), None);
-        assert_eq!(hear(&bob, &since, &room).await.0, [alice.id.clone()]);
+        assert_eq!(hear(&bob, &since, &room).await.0, [alice.id.as_str()]);
         assert_eq!(
             list(&bob.sync(None, "").await, &room),
             Some(vec![alice.id.clone()])
@@ -100,7 +100,7 @@ async fn a_notice_wakes_ends_and_is_told_once() {
 
     types(&alice, &room, 60_000).await;
     let (users, third) = hear(&bob, &second, &room).await;
-    assert_eq!(users, [alice.id.clone()]);
+    assert_eq!(users, [alice.id.as_str()]);
     // Again within the time: nothing new.
     types(&alice, &room, 60_000).await;
     assert_eq!(list(&bob.sync(Some(&third), "").await, &room), None);
@@ -114,7 +114,7 @@ async fn who_leaves_or_is_kicked_does_not_type() {
     let since = token(&alice.sync(None, "").await);
     types(&bob, &room, 60_000).await;
     let (users, since) = hear(&alice, &since, &room).await;
-    assert_eq!(users, [bob.id.clone()]);
+    assert_eq!(users, [bob.id.as_str()]);
     let leave = format!("/rooms/{}/leave", enc(&room));
     bob.post(&leave, json!({})).await.ok();
     let (users, since) = hear(&alice, &since, &room).await;
@@ -122,7 +122,7 @@ async fn who_leaves_or_is_kicked_does_not_type() {
     bob.join(&room).await.ok();
     types(&bob, &room, 60_000).await;
     let (users, since) = hear(&alice, &since, &room).await;
-    assert_eq!(users, [bob.id.clone()]);
+    assert_eq!(users, [bob.id.as_str()]);
     let kick = format!("/rooms/{}/kick", enc(&room));
     alice.post(&kick, json!({"user_id": bob.id})).await.ok();
     assert_eq!(hear(&alice, &since, &room).await.0, Vec::<String>::new());
@@ -140,7 +140,7 @@ async fn only_members_hear_and_who_joins_hears_at_once() {
     assert!(news["rooms"]["join"].is_null(), "{news}");
     carol.join(&room).await.ok();
     let (users, _) = hear(&carol, &since, &room).await;
-    assert_eq!(users, [alice.id.clone()]);
+    assert_eq!(users, [alice.id.as_str()]);
 }
 
 #[tokio::test]
