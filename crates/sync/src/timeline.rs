@@ -19,7 +19,7 @@ const MOST_SCANNED: usize = 2_000;
 pub(crate) struct Timeline {
     /// The oldest first.
     pub(crate) events: Vec<Arc<RoomEvent>>,
-    /// More was to be shown than the limit allows.
+    /// More was to be shown than the limit allows, or than goes with one state.
     pub(crate) limited: bool,
     /// All events shown are after it, and the state belongs here: the place before the first one, or
     /// the end of the stretch if there is none.
@@ -37,6 +37,9 @@ pub(crate) struct Builder<'a> {
     changes: &'a [MembershipRecord],
     limit: usize,
     scanned: usize,
+    /// A state event that is hidden lies below what is shown: who applies the events from below it on
+    /// would miss it.
+    torn: bool,
     timeline: Timeline,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Builder<'a> {
             changes,
             limit,
             scanned: 0,
+            torn: false,
             timeline,
         }
     }
@@ -66,8 +70,11 @@ impl<'a> Builder<'a> {
         self.scanned += 1;
         let timeline = &mut self.timeline;
         timeline.summary_changed |= changes_summary(&event);
-        let shown =
-            is_visible(&event, self.user, self.changes) && filter::accepts(self.filter, &event);
+        let visible = is_visible(&event, self.user, self.changes);
+        // Such as what happened between two stays: the timeline begins behind it, where the state is
+        // told.
+        self.torn |= !visible && event.state_key.is_some() && !timeline.events.is_empty();
+        let shown = visible && filter::accepts(self.filter, &event);
         if !shown {
             timeline.skipped = true;
             // Where nothing was found for long, the client goes on by /messages.
@@ -78,7 +85,7 @@ impl<'a> Builder<'a> {
                 ControlFlow::Continue(())
             };
         }
-        if timeline.events.len() >= self.limit {
+        if self.torn || timeline.events.len() >= self.limit {
             timeline.limited = true;
             timeline.skipped = true;
             return ControlFlow::Break(());
