@@ -105,6 +105,7 @@ impl<'a> Builder<'a> {
     /// Below all that was offered lies something that was not read.
     pub(crate) fn note_unread(&mut self) {
         self.timeline.skipped = true;
+        self.timeline.summary_changed = true;
     }
 
     /// The timeline of all that was offered.
@@ -114,9 +115,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// True for the events from which a room's summary is made.
+/// True for the events from which a room's summary is made, and for those that may take the content
+/// of one.
 pub(crate) fn changes_summary(event: &RoomEvent) -> bool {
     event.membership.is_some()
+        || event.event_type == "m.room.redaction"
         || event.is_state("m.room.name", "")
         || event.is_state("m.room.canonical_alias", "")
 }

@@ -231,6 +231,32 @@ async fn left_rooms_are_told_where_they_are_wanted() {
 }
 
 #[tokio::test]
+async fn a_changed_summary_is_told_whatever_is_shown_of_the_timeline() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let body = json!({"preset": "public_chat", "name": "A name"});
+    let room = alice.create_room(body).await;
+    let filter = json!({"room": {"timeline": {"not_rooms": [room]}}});
+    let filter = format!("&filter={}", enc(&filter.to_string()));
+    let first = alice.sync(None, &filter).await;
+    bob.join(&room).await.ok();
+    let news = alice.sync(first["next_batch"].as_str(), &filter).await;
+    let summary = &news["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.joined_member_count"], 2, "{news}");
+    assert!(summary["m.heroes"].is_null(), "{news}");
+    // Without its name the room is called by its heroes.
+    let name = format!("/rooms/{}/state/m.room.name/", enc(&room));
+    let name = alice.put(&name, json!({"name": "Another"})).await.ok();
+    let since = alice.sync(None, "").await["next_batch"].clone();
+    let name = enc(name["event_id"].as_str().unwrap());
+    let redact = format!("/rooms/{}/redact/{name}/t", enc(&room));
+    alice.put(&redact, json!({})).await.ok();
+    let news = alice.sync(since.as_str(), "").await;
+    let summary = &news["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.heroes"], json!([bob.id]), "{news}");
+}
+
+#[tokio::test]
 async fn tokens_that_are_none() {
     let cluster = shared().await;
     let alice = cluster.user("alice").await;
