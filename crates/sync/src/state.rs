@@ -90,12 +90,12 @@ async fn changed(
     let Base::Since(since) = stretch.base else {
         return Ok(Vec::new());
     };
-    let in_timeline = pass.request.use_state_after
-        && timeline
-            .events
-            .iter()
-            .any(|event| event.state_key.is_some());
-    if !timeline.skipped && !in_timeline {
+    let is_same = if pass.request.use_state_after {
+        !timeline.state_changed
+    } else {
+        !timeline.skipped
+    };
+    if is_same {
         return Ok(Vec::new());
     }
     let engine = pass.engine;
@@ -125,19 +125,26 @@ async fn add_members(
     timeline: &Timeline,
     (heroes, events): (&[String], &mut Vec<Arc<RoomEvent>>),
 ) -> Result<(), StorageError> {
-    let at_end = pass.request.use_state_after;
-    let snapshot = if at_end {
-        timeline.events.last().map(|event| event.snapshot_after)
+    let keys = member_keys(timeline, heroes);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let snapshot = if pass.request.use_state_after {
+        // The last event that is shown may not be the last.
+        let last = timeline.events.last().filter(|_| !timeline.state_changed);
+        last.map(|event| event.snapshot_after)
     } else {
         timeline.events.first().map(|event| event.snapshot_before)
     };
-    let Some(snapshot) = snapshot else {
-        return Ok(());
-    };
     let engine = pass.engine;
     let info = &stretch.room.info;
-    let chain = engine.rooms.chain(&mut pass.view, info, snapshot).await?;
-    let keys = member_keys(timeline, heroes);
+    let chain = match snapshot {
+        Some(snapshot) => engine.rooms.chain(&mut pass.view, info, snapshot).await?,
+        None => {
+            let at = place(pass, stretch, timeline);
+            engine.rooms.state_at(&mut pass.view, info, at).await?
+        }
+    };
     let members = engine
         .rooms
         .state_at_keys(&mut pass.view, info, &chain, keys)

@@ -28,6 +28,8 @@ pub(crate) struct Timeline {
     pub(crate) skipped: bool,
     /// Something in the stretch may have changed the room's summary.
     pub(crate) summary_changed: bool,
+    /// Something in the stretch may have changed the room's state, whether it is shown or not.
+    pub(crate) state_changed: bool,
 }
 
 /// Puts a timeline together from entries that are offered newest first.
@@ -70,6 +72,7 @@ impl<'a> Builder<'a> {
         self.scanned += 1;
         let timeline = &mut self.timeline;
         timeline.summary_changed |= changes_summary(&event);
+        timeline.state_changed |= event.state_key.is_some();
         let visible = is_visible(&event, self.user, self.changes);
         // Such as what happened between two stays: the timeline begins behind it, where the state is
         // told.
@@ -80,6 +83,7 @@ impl<'a> Builder<'a> {
             // Where nothing was found for long, the client goes on by /messages.
             timeline.limited |= self.scanned >= MOST_SCANNED;
             return if timeline.limited {
+                timeline.state_changed = true;
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -88,6 +92,7 @@ impl<'a> Builder<'a> {
         if self.torn || timeline.events.len() >= self.limit {
             timeline.limited = true;
             timeline.skipped = true;
+            timeline.state_changed = true;
             return ControlFlow::Break(());
         }
         timeline.start = event.pos.map_or(timeline.start, |pos| pos - 1);
@@ -100,12 +105,14 @@ impl<'a> Builder<'a> {
     pub(crate) fn offer_change(&mut self) {
         self.timeline.skipped = true;
         self.timeline.summary_changed = true;
+        self.timeline.state_changed = true;
     }
 
     /// Below all that was offered lies something that was not read.
     pub(crate) fn note_unread(&mut self) {
         self.timeline.skipped = true;
         self.timeline.summary_changed = true;
+        self.timeline.state_changed = true;
     }
 
     /// The timeline of all that was offered.

@@ -352,6 +352,15 @@ impl History {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        Err(format!("{} is not called {name:?} everywhere", user.id))
+        let rooms = 0..self.world.rooms.len();
+        let members = rooms.map(|room| {
+            let state = self.world.state(room, self.world.clock);
+            state.get(&key).map(|member| (member.seq, &member.content))
+        });
+        let members: Vec<_> = members.collect();
+        Err(format!(
+            "{} is not called {name:?} everywhere: {members:?}",
+            user.id
+        ))
     }
 }
