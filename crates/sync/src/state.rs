@@ -41,10 +41,7 @@ pub(crate) async fn events(
     events.retain(|event| filter::accepts(wanted, event));
     if is_lazy {
         let members = events.iter().filter(|event| event.membership.is_some());
-        let pos = pass.moment.rooms.get(stretch.room.info.shard);
-        pass.engine
-            .lazy
-            .sent(pass.device(), members.map(|event| event.nid), pos);
+        pass.members.extend(members.map(|event| event.nid));
     }
     Ok(events)
 }
@@ -153,11 +150,10 @@ async fn add_members(
     let redundant_too =
         timeline.limited || filter::wants_redundant_members(&pass.request.filter.room.state);
     let known: HashSet<EventNid> = events.iter().map(|event| event.nid).collect();
-    let since = pass.since(info.shard);
     let mut members: Vec<Arc<RoomEvent>> = members
         .into_values()
         .filter(|member| !known.contains(&member.nid))
-        .filter(|member| redundant_too || !engine.lazy.has(pass.device(), member.nid, since))
+        .filter(|member| redundant_too || !pass.known.contains(&member.nid))
         .collect();
     members.sort_by_key(|member| (member.pos, member.nid));
     events.extend(members);
