@@ -39,8 +39,7 @@ pub(crate) struct Builder<'a> {
     changes: &'a [MembershipRecord],
     limit: usize,
     scanned: usize,
-    /// A state event that is hidden lies below what is shown: who applies the events from below it on
-    /// would miss it.
+    /// A state event that is hidden was passed: who applies the events from below it on would miss it.
     torn: bool,
     timeline: Timeline,
 }
@@ -76,7 +75,7 @@ impl<'a> Builder<'a> {
         let visible = is_visible(&event, self.user, self.changes);
         // Such as what happened between two stays: the timeline begins behind it, where the state is
         // told.
-        self.torn |= !visible && event.state_key.is_some() && !timeline.events.is_empty();
+        self.torn |= !visible && event.state_key.is_some();
         let shown = visible && filter::accepts(self.filter, &event);
         if !shown {
             timeline.skipped = true;

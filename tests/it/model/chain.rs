@@ -74,7 +74,11 @@ impl History {
             // A repetition, and whichever of the two answers arrives.
             if self.rng.random_bool(0.5) {
                 self.note("(the answer is lost)");
-                self.say().await?;
+                match self.rng.random_range(0..3) {
+                    0 => self.say().await?,
+                    1 => self.membership().await?,
+                    _ => self.burst().await?,
+                }
                 self.catch_up().await?;
             }
             let again = self.ask(number, since, full_state).await?;

@@ -135,6 +135,22 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
         );
         assert_eq!(timeline.start, if hidden_state { 8 } else { 1 });
     }
+    // Though nothing that is shown lies above it.
+    let filter: RoomEventFilter = serde_json::from_value(json!({"types": ["odd"]})).unwrap();
+    let range = Range {
+        after: 1,
+        up_to: 10,
+    };
+    let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+    let mut hidden = event(6);
+    hidden.state_key = Some(String::new());
+    for event in [event(10), hidden] {
+        assert!(builder.offer(Arc::new(event)).is_continue());
+    }
+    assert!(builder.offer(Arc::new(event(3))).is_break());
+    let timeline = builder.finish();
+    assert!(timeline.events.is_empty() && timeline.limited);
+    assert_eq!(timeline.start, 10);
 }
 
 #[test]

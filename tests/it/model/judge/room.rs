@@ -139,7 +139,9 @@ impl<'a> Of<'a> {
     fn is_torn(&self, rest: &[usize], shown: &[usize]) -> bool {
         let from = rest.last().map_or(0, |index| index + 1);
         let to = shown.first().copied().unwrap_or(self.events().len());
-        (from..to).any(|index| !self.visible[index] && self.events()[index].state_key.is_some())
+        (from..to)
+            .filter(|index| self.within(*index))
+            .any(|index| !self.visible[index] && self.events()[index].state_key.is_some())
     }
 
     pub(crate) fn within(&self, index: usize) -> bool {
