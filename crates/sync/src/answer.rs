@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
+use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::{View, Viewer, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
-use ruma::DeviceId;
 
 use crate::account_data::{self, AccountData, default_push_rules};
 use crate::engine::{Parts, SyncRequest};
+use crate::lazy::Members;
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
 use crate::response::{Response, Section};
@@ -27,6 +27,10 @@ pub(crate) struct Pass<'a> {
     pub(crate) view: View,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
+    /// The member events that a lazily loading client has.
+    pub(crate) known: Members,
+    /// Those that the response carries.
+    pub(crate) members: Vec<EventNid>,
 }
 
 impl<'a> Pass<'a> {
@@ -37,10 +41,6 @@ impl<'a> Pass<'a> {
             device_id: Some(&self.request.device_id),
             now_ms: self.now_ms,
         }
-    }
-
-    pub(crate) fn device(&self) -> (UserNid, &'a DeviceId) {
-        (self.request.user_nid, &self.request.device_id)
     }
 
     /// The token's position in a room shard.
