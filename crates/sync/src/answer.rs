@@ -1,13 +1,11 @@
 //! One response: which rooms are told of, and what of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::{View, Viewer, filter};
 use ganglion_storage::StorageError;
-use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self, Range};
 use ruma::DeviceId;
 
@@ -17,7 +15,7 @@ use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
 use crate::receipts;
 use crate::response::{Response, Section};
-use crate::section::{self, Stretch};
+use crate::section::{self, Beside, Stretch};
 use crate::stripped;
 use crate::users::{RoomList, UserRoom};
 
@@ -91,8 +89,11 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     }
     for (nid, plan) in plans {
         if let Some(room) = list.get(&nid) {
-            let pieces = (data.take(nid), receipts.take(nid));
-            add_room(pass, &mut response, (room, plan), pieces).await?;
+            let beside = Beside {
+                account_data: data.take(nid),
+                receipts: receipts.take(nid),
+            };
+            add_room(pass, &mut response, (room, plan), beside).await?;
         }
     }
     Ok(response)
@@ -180,7 +181,7 @@ async fn add_room(
     pass: &mut Pass<'_>,
     response: &mut Response,
     (room, plan): (&UserRoom, Plan),
-    (account_data, receipts): (Vec<(String, bytes::Bytes)>, Vec<Arc<Receipt>>),
+    beside: Beside,
 ) -> Result<(), StorageError> {
     let info = &room.info;
     let now = pass.moment.rooms.get(info.shard);
@@ -189,8 +190,7 @@ async fn add_room(
         room,
         range,
         base,
-        account_data,
-        receipts,
+        beside,
     };
     let (section, json) = match plan {
         Plan::Nothing => return Ok(()),

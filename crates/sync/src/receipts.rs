@@ -175,6 +175,7 @@ pub(crate) async fn news(
             asked.entry((shard, after)).or_default().push(*nid);
         }
     }
+    let mut own = None;
     for ((shard, after), rooms) in asked {
         let up_to = pass.moment.rooms.get(shard);
         if up_to <= after {
@@ -183,19 +184,26 @@ pub(crate) async fn news(
         let range = Range { after, up_to };
         let found = match pass.engine.tail.receipts(shard, &rooms, range) {
             Some(found) => found,
-            None => read(pass, (shard, &rooms), range).await?,
+            None => {
+                let own = match &own {
+                    Some(own) => own,
+                    None => own.insert(pass.own_receipts().await?),
+                };
+                read(pass, own, (shard, &rooms), range).await?
+            }
         };
         receipts.add(found, pass.request.user_nid, wanted);
     }
     Ok(receipts)
 }
 
+/// From PostgreSQL, but for the user's own.
 async fn read(
     pass: &mut Pass<'_>,
+    own: &OwnReceipts,
     (shard, rooms): (Shard, &[RoomNid]),
     range: Range,
 ) -> Result<Vec<Arc<Receipt>>, StorageError> {
-    let own = pass.own_receipts().await?;
     let own = rooms.iter().flat_map(|room| own.of_room(*room)).cloned();
     let mut found: Vec<Arc<Receipt>> = own
         .filter(|receipt| receipt.pos > range.after && receipt.pos <= range.up_to)

@@ -35,9 +35,14 @@ pub(crate) struct Stretch<'a> {
     /// The part of the log that the timeline comes from.
     pub(crate) range: Range,
     pub(crate) base: Base,
+    pub(crate) beside: Beside,
+}
+
+/// What is told of a room beside its events.
+pub(crate) struct Beside {
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
-    /// Receipts that are news.
+    /// Receipts.
     pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
@@ -59,7 +64,7 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
-        && stretch.receipts.is_empty()
+        && stretch.beside.receipts.is_empty()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
@@ -96,7 +101,7 @@ pub(crate) async fn write(
     out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
     let wanted = &pass.request.filter.room.ephemeral;
     let most = filter::limit(wanted, usize::MAX, usize::MAX);
-    receipts::write(&mut out, &stretch.receipts, most);
+    receipts::write(&mut out, &stretch.beside.receipts, most);
     out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
@@ -157,7 +162,7 @@ fn accepted<'s>(pass: &Pass<'_>, stretch: &'s Stretch<'_>) -> Vec<(&'s str, &'s 
         return Vec::new();
     }
     let user_id = pass.request.user_id.as_str();
-    let data = stretch.account_data.iter();
+    let data = stretch.beside.account_data.iter();
     data.filter(|(data_type, _)| filter::accepts_words(wanted, data_type, user_id))
         .map(|(data_type, content)| (data_type.as_str(), content))
         .collect()

@@ -30,8 +30,8 @@ use crate::followed::Followed;
 use crate::receipts::OwnReceipts;
 use crate::users::{Change, Users};
 
-/// The part of a tail's bytes that is for receipts: one in this many.
-const RECEIPT_SHARE: usize = 8;
+/// The part of a room shard's bytes that is for receipts: one in this many.
+const RECEIPT_SHARE: usize = 4;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
 #[derive(Clone)]
@@ -75,15 +75,18 @@ impl Tail {
     #[must_use]
     pub fn new(rooms: Rooms, limits: &Limits) -> Self {
         let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
-        let for_receipts = bytes / RECEIPT_SHARE;
-        let rings = || {
+        let rings = |shard: Shard| {
+            let for_receipts = match shard.family() {
+                ShardFamily::Room => bytes / RECEIPT_SHARE,
+                ShardFamily::User => 0,
+            };
             Mutex::new(Rings {
                 entries: Ring::new(limits.tail_entries, bytes - for_receipts),
                 receipts: Ring::new(limits.tail_entries, for_receipts),
             })
         };
         Self(Arc::new(Inner {
-            rings: Shard::all().map(|_shard| rings()).collect(),
+            rings: Shard::all().map(rings).collect(),
             waiters: Mutex::default(),
             late: Mutex::default(),
             rooms,
