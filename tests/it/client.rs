@@ -11,6 +11,7 @@ mod knocking;
 mod membership;
 mod passwords;
 mod personal;
+mod receipts;
 mod refresh;
 mod refusals;
 mod relations;

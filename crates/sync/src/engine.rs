@@ -18,12 +18,13 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Pass, answer};
+use crate::followed::Kept as _;
 use crate::lazy::{Lazy, Members};
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::response::Response;
 use crate::tail::{Interest, Tail, Watch};
-use crate::users::{self, RoomList};
+use crate::users::RoomList;
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
 /// not seen by then is read from PostgreSQL.
@@ -156,7 +157,7 @@ impl Parts {
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let heads = view.snapshot().await?.heads().await?;
         let moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
-        let list = users::load(&mut view, request.user_nid).await?;
+        let list = RoomList::load(&mut view, request.user_nid).await?;
         let mut pass = self.pass(request, None, (moment, known), (view, fields));
         let response = answer(&mut pass, &list).await?;
         self.note_members(request, None, &pass);
@@ -188,7 +189,8 @@ impl Parts {
             let moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
             let mut view = View::new(&self.db, barrier);
-            let list = if seen.covers(&moment) {
+            let is_followed = seen.covers(&moment);
+            let list = if is_followed {
                 let users = self.tail.users();
                 let later = || View::new(&self.db, None);
                 let user = (user_shard, request.user_nid);
@@ -196,10 +198,11 @@ impl Parts {
                 let applied = || Moment::of_tail(&self.tail, generation, user_shard);
                 users.get(&mut view, user, applied, later).await?
             } else {
-                Arc::new(users::load(&mut view, request.user_nid).await?)
+                Arc::new(RoomList::load(&mut view, request.user_nid).await?)
             };
             let place = (moment, known.clone());
             let mut pass = self.pass(request, Some(&since), place, (view, fields));
+            pass.is_followed = is_followed;
             let response = answer(&mut pass, &list).await?;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
             self.note_members(request, Some(&asked), &pass);
@@ -231,6 +234,7 @@ impl Parts {
             since,
             moment,
             view,
+            is_followed: false,
             fields,
             now_ms,
             known,
