@@ -18,6 +18,7 @@ mod room_state;
 mod sdks;
 mod summary;
 mod sync;
+mod tags;
 mod threads;
 mod timeline;
 mod timestamps;

@@ -14,6 +14,7 @@ mod room_writes;
 mod server;
 mod session;
 mod sync;
+mod tags;
 
 use ganglion_http_kit::Routes;
 
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Routes<AppState> {
     devices::routes(&mut routes);
     profile::routes(&mut routes);
     account_data::routes(&mut routes);
+    tags::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
     aliases::routes(&mut routes);

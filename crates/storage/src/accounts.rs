@@ -153,6 +153,9 @@ const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
     JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
+const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content FROM account_data d \
+    JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) AS k (user_nid, room_nid, type) \
+    USING (user_nid, room_nid, type) WHERE d.shard = $1";
 const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
     ORDER BY user_nid, field";
 const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
@@ -181,6 +184,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     DEVICES_OF_ALL,
     DEVICES,
     ACCOUNT_DATA,
+    PIECES,
     PROFILES,
     FILTER,
     REGISTRATION_TOKENS,
@@ -394,6 +398,41 @@ pub async fn account_data(
     ];
     let row = connection.query_opt(ACCOUNT_DATA, &params).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// One piece of account data: whose, of which room (`None`: global), of which type.
+pub type DataKey = (UserNid, Option<RoomNid>, String);
+
+/// Pieces of account data of users of one shard, those that are there.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn pieces_of_account_data(
+    connection: &Connection,
+    shard: Shard,
+    keys: &[DataKey],
+) -> Result<HashMap<DataKey, Vec<u8>>, StorageError> {
+    let users: Vec<i64> = keys.iter().map(|(user, ..)| user.0).collect();
+    let number = |room: Option<RoomNid>| room.map_or(0, |room| room.0);
+    let rooms: Vec<i64> = keys.iter().map(|(_, room, _)| number(*room)).collect();
+    let types: Vec<&str> = keys.iter().map(|(.., name)| name.as_str()).collect();
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&users as _, Type::INT8_ARRAY),
+        (&rooms as _, Type::INT8_ARRAY),
+        (&types as _, Type::TEXT_ARRAY),
+    ];
+    let rows = connection.query(PIECES, &params).await?;
+    rows.iter()
+        .map(|row| {
+            let room: i64 = row.try_get(1)?;
+            let room = (room != 0).then_some(RoomNid(room));
+            Ok((
+                (UserNid(row.try_get(0)?), room, row.try_get(2)?),
+                row.try_get(3)?,
+            ))
+        })
+        .collect()
 }
 
 /// The profile fields of users, each a JSON value; in order of user and field.
