@@ -16,6 +16,7 @@ mod refusals;
 mod relations;
 mod room_state;
 mod sdks;
+mod spaces;
 mod summary;
 mod sync;
 mod tags;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ganglion_event_rules::client_format::{self, ClientEvent};
-use ganglion_model::{EventNid, Membership, UserNid};
+use ganglion_model::{EventNid, Membership, Position, UserNid};
 use ganglion_storage::StorageError;
 use ganglion_storage::memberships::MembershipRecord;
 use ruma::{DeviceId, UserId};
@@ -28,6 +28,8 @@ pub struct Viewer<'a> {
     pub device_id: Option<&'a DeviceId>,
     /// Milliseconds since the epoch.
     pub now_ms: i64,
+    /// What the user's own log holds up to here must count.
+    pub own_log: Position,
 }
 
 /// Other events that some events are shown with.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ganglion_model::{RoomNid, Shard, UserNid};
+use ganglion_model::{Position, RoomNid, Shard, UserNid};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -153,7 +153,7 @@ const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
     JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
-const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content FROM account_data d \
+const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content, d.pos FROM account_data d \
     JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) AS k (user_nid, room_nid, type) \
     USING (user_nid, room_nid, type) WHERE d.shard = $1";
 const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
@@ -403,7 +403,8 @@ pub async fn account_data(
 /// One piece of account data: whose, of which room (`None`: global), of which type.
 pub type DataKey = (UserNid, Option<RoomNid>, String);
 
-/// Pieces of account data of users of one shard, those that are there.
+/// Pieces of account data of users of one shard, those that are there: content, and where in the log
+/// of the shard it was set.
 ///
 /// # Errors
 /// As [`Connection::query`].
@@ -411,7 +412,7 @@ pub async fn pieces_of_account_data(
     connection: &Connection,
     shard: Shard,
     keys: &[DataKey],
-) -> Result<HashMap<DataKey, Vec<u8>>, StorageError> {
+) -> Result<HashMap<DataKey, (Vec<u8>, Position)>, StorageError> {
     let users: Vec<i64> = keys.iter().map(|(user, ..)| user.0).collect();
     let number = |room: Option<RoomNid>| room.map_or(0, |room| room.0);
     let rooms: Vec<i64> = keys.iter().map(|(_, room, _)| number(*room)).collect();
@@ -429,7 +430,7 @@ pub async fn pieces_of_account_data(
             let room = (room != 0).then_some(RoomNid(room));
             Ok((
                 (UserNid(row.try_get(0)?), room, row.try_get(2)?),
-                row.try_get(3)?,
+                (row.try_get(3)?, row.try_get(4)?),
             ))
         })
         .collect()

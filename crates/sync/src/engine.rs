@@ -228,6 +228,7 @@ impl Parts {
             view,
             fields,
             now_ms,
+            ignored: Arc::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
 use crate::tail::Entry;
-use crate::timeline::{Builder, Timeline};
+use crate::timeline::{Builder, Shown, Timeline};
 use crate::users::UserRoom;
 
 /// Events of a timeline without a limit in the filter, and the most of one with it.
@@ -159,7 +159,14 @@ async fn timeline(pass: &mut Pass<'_>, stretch: &Stretch<'_>) -> Result<Timeline
     let wanted = &request.filter.room.timeline;
     let limit = filter::limit(wanted, DEFAULT_LIMIT, MOST_EVENTS);
     let place = (limit, stretch.range);
-    let mut builder = Builder::new(wanted, request.user_nid, &stretch.room.changes, place);
+    let ignored = pass.ignored.clone();
+    let shown = Shown {
+        filter: wanted,
+        user: request.user_nid,
+        changes: &stretch.room.changes,
+        ignored: &ignored,
+    };
+    let mut builder = Builder::new(shown, place);
     if !filter::accepts_room_in(wanted, &stretch.room.info.id) {
         builder.note_unread();
         return Ok(builder.finish());

@@ -12,7 +12,7 @@ use ganglion_model::{
     EventNid, Membership, Position, RoomNid, Shard, ShardFamily, UserNid, Vector,
 };
 use ganglion_proto::log;
-use ganglion_rooms::{RoomEvent, RoomInfo, Rooms};
+use ganglion_rooms::{RoomEvent, RoomInfo, Rooms, ignored};
 use ganglion_storage::log::kind;
 use ganglion_storage::memberships::MembershipRecord;
 use ganglion_storage::timeline::Range;
@@ -164,6 +164,9 @@ impl Tail {
                 log::AccountData::decode(entry.payload.clone()).map(|data| {
                     let user = UserNid(data.user_nid);
                     touched.users.push(user);
+                    if data.room_nid == 0 && data.r#type == ignored::TYPE {
+                        self.0.rooms.ignored_set(user, entry.pos, &data.content);
+                    }
                     Entry::AccountData {
                         user,
                         room: RoomNid(data.room_nid),
@@ -251,6 +254,7 @@ impl Apply for Tail {
         for (_, target) in &redacted {
             self.0.rooms.redacted(*target);
         }
+        self.0.rooms.ignored_applied(batch.shard, batch.last);
         if let Some(mut ring) = self.ring(batch.shard) {
             if ring.head() + 1 != batch.first {
                 ring.restart(batch.first - 1);
@@ -278,6 +282,7 @@ impl Apply for Tail {
     fn restart(&self, shard: Shard, head: Position) {
         self.0.users.forget_all();
         self.0.rooms.redactions_missed();
+        self.0.rooms.ignored_missed(shard, head);
         if let Some(mut ring) = self.ring(shard) {
             ring.restart(head);
         }

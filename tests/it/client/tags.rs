@@ -23,7 +23,11 @@ async fn tags_are_set_changed_and_taken_away() {
         alice.put(&path, content).await.ok()
     };
     assert_eq!(put("m.favourite", json!({"order": 0.1})).await, json!({}));
-    put("u.Wörk/1", json!({"order": 1, "org.example": {"kept": 0.5}})).await;
+    put(
+        "u.Wörk/1",
+        json!({"order": 1, "org.example": {"kept": 0.5}}),
+    )
+    .await;
     put("old", json!({})).await;
     let wanted = json!({"tags": {
         "m.favourite": {"order": 0.1},
@@ -35,11 +39,16 @@ async fn tags_are_set_changed_and_taken_away() {
     }
     let news = alice.sync(since.as_str(), "").await;
     let data = &news["rooms"]["join"][&room]["account_data"]["events"];
-    assert_eq!(data, &json!([{"type": "m.tag", "content": wanted}]), "{news}");
+    assert_eq!(
+        data,
+        &json!([{"type": "m.tag", "content": wanted}]),
+        "{news}"
+    );
     let since = news["next_batch"].as_str();
     for _ in 0..2 {
-        let gone = alice.call(Method::DELETE, &format!("{tags}/old"), None);
-        assert_eq!(gone.await.ok(), json!({}));
+        let path = format!("{tags}/old");
+        let gone = alice.call(Method::DELETE, &path, None).await;
+        assert_eq!(gone.ok(), json!({}));
     }
     put("m.favourite", json!({"order": 0.1})).await;
     let left = alice.get(&tags).await.ok();
@@ -113,6 +122,12 @@ async fn tags_refuse() {
     let many: serde_json::Map<String, Value> =
         (0..100).map(|n| (format!("u.{n}"), json!({}))).collect();
     alice.put(&whole, json!({"tags": many})).await.ok();
-    alice.put(&one, json!({})).await.fails(400, "M_LIMIT_EXCEEDED");
-    alice.put(&format!("{tags}/u.7"), json!({"order": 0})).await.ok();
+    alice
+        .put(&one, json!({}))
+        .await
+        .fails(400, "M_LIMIT_EXCEEDED");
+    alice
+        .put(&format!("{tags}/u.7"), json!({"order": 0}))
+        .await
+        .ok();
 }

@@ -182,8 +182,9 @@ impl Facts {
         }
         if !wanted.is_empty() {
             let wanted: Vec<_> = wanted.into_iter().collect();
-            self.account_data =
-                accounts::pieces_of_account_data(primary, shard, &wanted).await?;
+            let found = accounts::pieces_of_account_data(primary, shard, &wanted).await?;
+            let contents = found.into_iter().map(|(key, (content, _))| (key, content));
+            self.account_data = contents.collect();
         }
         Ok(())
     }

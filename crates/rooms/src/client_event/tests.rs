@@ -28,6 +28,7 @@ fn write(event: &RoomEvent, extras: &Extras, device: &str) -> Value {
             user_nid: UserNid(7),
             user_id: user_id!("@a:x"),
             device_id: Some(device.into()),
+            own_log: 0,
             now_ms: 5_000,
         },
         room: &room,

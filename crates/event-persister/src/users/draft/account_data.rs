@@ -92,7 +92,9 @@ impl Draft {
         let content = serde_json::to_vec(&BTreeMap::from([("tags", tags)]))
             .map_err(|error| MatrixError::bad_json(error.to_string()))?;
         if content.len() > MAX_TAGS_BYTES {
-            return Err(MatrixError::too_large("the tags of a room have at most 64 KiB"));
+            return Err(MatrixError::too_large(
+                "the tags of a room have at most 64 KiB",
+            ));
         }
         self.put_account_data((user, Some(room), TAGS), content);
         Ok(())

@@ -31,7 +31,10 @@ impl Draft {
             tracing::debug!(room.id = new, "the tags of two rooms are too many for one");
         }
         for (name, carry) in [
-            (PUSH_RULES, carry_rules as fn(&mut Value, &str, &str) -> bool),
+            (
+                PUSH_RULES,
+                carry_rules as fn(&mut Value, &str, &str) -> bool,
+            ),
             (DIRECT, carry_direct),
         ] {
             let stored = self.account_data(user, None, name);
@@ -59,13 +62,15 @@ fn carry_rules(content: &mut Value, old: &str, new: &str) -> bool {
         let Some(rules) = rules.as_array_mut() else {
             continue;
         };
-        let of = |rule: &Value, room: &str| rule.get("rule_id").and_then(Value::as_str) == Some(room);
+        let of =
+            |rule: &Value, room: &str| rule.get("rule_id").and_then(Value::as_str) == Some(room);
         let conditional = CONDITIONAL.contains(&kind.as_str());
         if !(conditional || kind == "room") || rules.iter().any(|rule| of(rule, new)) {
             continue;
         }
         let place = rules.iter().position(|rule| of(rule, old));
-        let Some((place, mut rule)) = place.and_then(|at| Some((at, rules.get(at)?.clone()))) else {
+        let Some((place, mut rule)) = place.and_then(|at| Some((at, rules.get(at)?.clone())))
+        else {
             continue;
         };
         if conditional && !retarget(&mut rule, old, new) {
@@ -84,7 +89,11 @@ fn carry_rules(content: &mut Value, old: &str, new: &str) -> bool {
 fn retarget(rule: &mut Value, old: &str, new: &str) -> bool {
     let mut changed = false;
     let conditions = rule.get_mut("conditions").and_then(Value::as_array_mut);
-    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+    for condition in conditions
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
         let is = |condition: &Map<String, Value>, key: &str, value: &str| {
             condition.get(key).and_then(Value::as_str) == Some(value)
         };
@@ -99,7 +108,10 @@ fn retarget(rule: &mut Value, old: &str, new: &str) -> bool {
 /// Adds the new room to the lists of rooms with somebody that the old one is in; false if there are none.
 fn carry_direct(content: &mut Value, old: &str, new: &str) -> bool {
     let mut changed = false;
-    let lists = content.as_object_mut().into_iter().flat_map(Map::values_mut);
+    let lists = content
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut);
     for rooms in lists.filter_map(Value::as_array_mut) {
         let has = |rooms: &[Value], room: &str| rooms.iter().any(|id| id.as_str() == Some(room));
         if has(rooms, old) && !has(rooms, new) {

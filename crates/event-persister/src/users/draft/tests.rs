@@ -1,6 +1,6 @@
 use ganglion_model::RoomNid;
 use ganglion_proto::persister::{
-    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, UpdateDevice, UseToken,
+    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, SetAccountData, UpdateDevice, UseToken,
 };
 use ganglion_storage::accounts::{RegistrationTokenRecord, TokenPlace, TokenStage};
 use ganglion_storage::log::kind;

@@ -34,7 +34,11 @@ fn rules_of_the_old_room_hold_for_the_new_one() {
     };
     assert_eq!(content, wanted);
     assert!(!carry_rules(&mut content, OLD, NEW), "once");
-    for odd in [json!([]), json!({"global": 5}), json!({"global": {"room": {"a": 1}}})] {
+    for odd in [
+        json!([]),
+        json!({"global": 5}),
+        json!({"global": {"room": {"a": 1}}}),
+    ] {
         assert!(!carry_rules(&mut odd.clone(), OLD, NEW), "{odd}");
     }
 }
