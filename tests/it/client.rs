@@ -7,6 +7,7 @@ mod conversation;
 mod devices;
 mod directory;
 mod forget;
+mod ignored;
 mod knocking;
 mod membership;
 mod passwords;

@@ -116,7 +116,7 @@ impl RegistrationTokenRecord {
 /// An act over many rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
-    /// The shard of its user.
+    /// The shard of its user, or of the room it is about.
     pub shard: Shard,
     /// Its id, the same for ever.
     pub job_id: [u8; 16],
@@ -130,6 +130,8 @@ pub struct JobRecord {
     pub done: RoomNid,
     /// When it was ordered.
     pub created_at: i64,
+    /// What more it is about, in a form of its kind.
+    pub body: Vec<u8>,
 }
 
 const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL \
@@ -161,7 +163,7 @@ const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_n
 const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
 const REGISTRATION_TOKENS: &str = "SELECT token, uses_allowed, completed, expires_at \
     FROM registration_tokens WHERE token = ANY($1)";
-const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at \
+const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at, j.body \
     FROM jobs j JOIN users u ON u.user_nid = j.user_nid WHERE j.shard = ANY($1) \
     ORDER BY j.created_at, j.job_id LIMIT $2";
 const ADVANCE_JOB: &str = "UPDATE jobs SET done = greatest(done, $3) \
@@ -580,5 +582,6 @@ fn decode_job(row: &Row) -> Result<JobRecord, StorageError> {
         kind: row.try_get(4)?,
         done: RoomNid(row.try_get(5)?),
         created_at: row.try_get(6)?,
+        body: row.try_get(7)?,
     })
 }

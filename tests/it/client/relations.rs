@@ -279,3 +279,45 @@ async fn aggregations_come_wherever_events_do() {
     let got = bundle(&alice, &room, &root).await;
     assert_eq!(got["m.thread"]["count"], 2, "{got}");
 }
+
+#[tokio::test]
+async fn the_same_annotation_is_made_once() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    let root = alice.say(&room, "root").await;
+    let reaction = |key: Value| json!({"m.relates_to": {"rel_type": "m.annotation", "event_id": root, "key": key}});
+    let react = async |user: &User, kind: &str, key: Value| {
+        let txn = format!("{:016x}", rand::random::<u64>());
+        let path = format!("/rooms/{}/send/{kind}/{txn}", enc(&room));
+        user.put(&path, reaction(key)).await
+    };
+    let first = react(&alice, "m.reaction", json!("+")).await.ok();
+    let first = first["event_id"].as_str().unwrap().to_owned();
+    for reader in cluster.readers() {
+        let again = react(&alice.at(&reader), "m.reaction", json!("+")).await;
+        again.fails(400, "M_DUPLICATE_ANNOTATION");
+    }
+    react(&alice, "m.reaction", json!("-")).await.ok();
+    react(&alice, "org.example.mark", json!("+")).await.ok();
+    react(&bob, "m.reaction", json!("+")).await.ok();
+    // Without a key it is no annotation.
+    react(&alice, "m.reaction", json!(5)).await.ok();
+    react(&alice, "m.reaction", json!(5)).await.ok();
+    redact(&alice, &room, &first).await;
+    react(&alice, "m.reaction", json!("+")).await.ok();
+    // At once: one of them is first.
+    let at_once = (0..8).map(|_| react(&bob, "m.reaction", json!("!")));
+    let replies = futures_util::future::join_all(at_once).await;
+    let taken = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!(taken, 1);
+    // The same transaction is the same event.
+    let path = format!("/rooms/{}/send/m.reaction/txn1", enc(&room));
+    let one = alice.put(&path, reaction(json!("?"))).await.ok();
+    assert_eq!(alice.put(&path, reaction(json!("?"))).await.ok(), one);
+    // Who is not in the room learns nothing.
+    let eve = cluster.user("eve").await;
+    let reply = react(&eve, "m.reaction", json!("+")).await;
+    reply.fails(403, "M_FORBIDDEN");
+}

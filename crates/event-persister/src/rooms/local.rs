@@ -75,7 +75,9 @@ impl RoomShard {
                 return Ok(same);
             }
         }
+        let annotation = self.check_relation(room, &intent).await?;
         self.append(room, part, intent).await?;
+        room.related.annotations.extend(annotation);
         Ok(done(room, part))
     }
 
@@ -117,6 +119,7 @@ impl RoomShard {
         let hashed = build::hash(draft, room.version).map_err(refused_format)?;
         let event = Arc::new(hashed.pdu);
         check_against_current(room, &event)?;
+        let job = self.follow_upgrade(room, &event, part.now_ms).await?;
         let nid = EventNid(self.shared.next_id().await?);
         let arrival = Arrival {
             nid,
@@ -126,6 +129,7 @@ impl RoomShard {
             redacts: intent.redacts_nid,
         };
         let row = self.place(room, part, arrival).await?;
+        part.jobs.extend(job);
         part.unsigned.push(Unsigned {
             row,
             pdu: event.clone(),

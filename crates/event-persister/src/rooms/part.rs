@@ -8,7 +8,7 @@ use ganglion_event_rules::{Pdu, RoomVersion};
 use ganglion_model::{EventNid, MatrixError, Membership, Position, RoomNid, SlotNid};
 use ganglion_proto::log;
 use ganglion_storage::StorageError;
-use ganglion_storage::batch::{CurrentStateRow, RoomRows};
+use ganglion_storage::batch::{CurrentStateRow, JobRow, RoomRows};
 use ruma::CanonicalJsonObject;
 
 /// Why a command goes no further.
@@ -58,6 +58,7 @@ pub(crate) struct Part {
     pub(crate) rows: RoomRows,
     pub(crate) entries: Vec<log::Entry>,
     pub(crate) unsigned: Vec<Unsigned>,
+    pub(crate) jobs: Vec<JobRow>,
     state: HashMap<(RoomNid, SlotNid), Option<Held>>,
 }
 
@@ -69,6 +70,7 @@ impl Part {
             rows: RoomRows::default(),
             entries: Vec::new(),
             unsigned: Vec::new(),
+            jobs: Vec::new(),
             state: HashMap::new(),
         }
     }
@@ -110,6 +112,7 @@ impl Part {
         self.rows.published.extend(other.rows.published);
         self.rows.replaced.extend(other.rows.replaced);
         self.entries.extend(other.entries);
+        self.jobs.extend(other.jobs);
         let moved = other.unsigned.into_iter();
         self.unsigned.extend(moved.map(|event| Unsigned {
             row: event.row + offset,

@@ -8,6 +8,7 @@ use ganglion_model::{EventNid, Membership, RoomNid, SlotNid};
 use ganglion_state_deltas::{Chain, Summary};
 use ruma::{OwnedEventId, OwnedRoomId};
 
+use super::relations::Related;
 use crate::words::StateKey;
 
 /// A forward extremity: an event that no event of the room refers to yet.
@@ -56,6 +57,8 @@ pub(crate) struct Room {
     state: HashMap<StateKey, Option<StateEvent>>,
     /// Events that arrived in the batch being prepared.
     pub(crate) recent: HashMap<OwnedEventId, Recent>,
+    /// What its events relate to.
+    pub(super) related: Related,
     /// When it was last used, in batches.
     pub(crate) used: u64,
 }
@@ -75,6 +78,7 @@ impl Room {
             summary: Summary::EMPTY,
             state: HashMap::new(),
             recent: HashMap::new(),
+            related: Related::default(),
             used: 0,
         }
     }
