@@ -6,6 +6,7 @@ mod context;
 mod conversation;
 mod devices;
 mod directory;
+mod erased;
 mod forget;
 mod ignored;
 mod knocking;

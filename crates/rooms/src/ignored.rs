@@ -141,6 +141,19 @@ impl Rooms {
         view: &mut View,
         viewer: Viewer<'_>,
     ) -> Result<Arc<Ignored>, StorageError> {
+        let list = self.ignored_as_set(view, viewer).await?;
+        let own = viewer.user_id.as_str();
+        if list.has(own) {
+            return Ok(Arc::new(list.without(own)));
+        }
+        Ok(list)
+    }
+
+    async fn ignored_as_set(
+        &self,
+        view: &mut View,
+        viewer: Viewer<'_>,
+    ) -> Result<Arc<Ignored>, StorageError> {
         let lists = self.ignored_lists();
         let (shard, user) = (Shard::of_user(viewer.user_id), viewer.user_nid);
         if let Some(list) = lists.get(shard, user, viewer.own_log) {
@@ -150,7 +163,7 @@ impl Rooms {
         let snapshot = view.snapshot().await?;
         let found = accounts::pieces_of_account_data(snapshot, shard, &keys).await?;
         let (content, pos) = found.into_values().next().unwrap_or_default();
-        let list = Arc::new(Ignored::parse(&content).without(viewer.user_id.as_str()));
+        let list = Arc::new(Ignored::parse(&content));
         // A view may be older than what was applied since: the list's position tells. Only what was
         // missed in a gap has none.
         if viewer.own_log >= load(&lists.from, shard) {

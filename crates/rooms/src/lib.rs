@@ -7,6 +7,7 @@
 pub mod access;
 pub mod client_event;
 mod entry;
+mod erased;
 mod event;
 pub mod fields;
 pub mod filter;

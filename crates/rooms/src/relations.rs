@@ -25,6 +25,14 @@ pub(crate) struct Bundle {
     pub(crate) thread: Option<Thread>,
 }
 
+impl Bundle {
+    /// The events that are shown.
+    fn events(&self) -> impl Iterator<Item = &RoomEvent> {
+        let latest = self.thread.iter().map(|thread| &*thread.latest);
+        self.replace.iter().map(Arc::as_ref).chain(latest)
+    }
+}
+
 /// A thread in short.
 #[derive(Debug, Clone)]
 pub(crate) struct Thread {
@@ -57,7 +65,8 @@ impl Rooms {
         events: &[Arc<RoomEvent>],
         onlooker: Onlooker<'_>,
     ) -> Result<Extras, StorageError> {
-        let mut extras = self.extras(view, room, events).await?;
+        let changes = onlooker.changes;
+        let mut extras = self.extras(view, room, events, changes).await?;
         let bundles = self.bundles(view, room, events, onlooker).await?;
         let latest: Vec<Arc<RoomEvent>> = bundles
             .values()
@@ -68,6 +77,9 @@ impl Rooms {
         let of_latest = self.bundles(view, room, &latest, onlooker).await?;
         extras.relations = bundles;
         extras.relations.extend(of_latest);
+        let told = extras.relations.values().flat_map(Bundle::events);
+        let erased = self.erased_senders(view, room, changes, told).await?;
+        extras.erased.extend(erased);
         Ok(extras)
     }
 

@@ -138,6 +138,9 @@ const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated
     FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
 const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
     WHERE user_nid = ANY($1)";
+const ERASED: &str = "SELECT u.user_id, a.deactivated_at FROM users u \
+    JOIN accounts a ON a.user_nid = u.user_nid \
+    WHERE u.user_id = ANY($1) AND a.erased AND a.deactivated_at IS NOT NULL";
 const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
     JOIN accounts a ON a.user_nid = t.user_nid \
@@ -178,6 +181,7 @@ const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
 pub(crate) const STATEMENTS: &[&str] = &[
     ACCOUNT,
     ACTIVE,
+    ERASED,
     TOKEN,
     ACCESS_PLACES,
     REFRESH_PLACES,
@@ -232,6 +236,23 @@ pub async fn active_accounts(
         .await?;
     rows.iter()
         .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// Of some users, those who wished to be erased when their account was deactivated, and when that was,
+/// in milliseconds since the epoch.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn erased(
+    connection: &Connection,
+    users: &[&str],
+) -> Result<Vec<(String, i64)>, StorageError> {
+    let rows = connection
+        .query(ERASED, &[(&users, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()
 }
 

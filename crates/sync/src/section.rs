@@ -124,7 +124,10 @@ async fn timeline_extras(
     // Where nothing was left out the client has got all children itself (client-server API,
     // "Aggregations of child events").
     if !timeline.limited {
-        return rooms.extras(&mut pass.view, room, &timeline.events).await;
+        let changes = &stretch.room.changes;
+        return rooms
+            .extras(&mut pass.view, room, &timeline.events, changes)
+            .await;
     }
     let onlooker = Onlooker {
         viewer: pass.viewer(),
