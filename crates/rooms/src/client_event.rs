@@ -45,6 +45,8 @@ pub struct Extras {
     pub(crate) relations: HashMap<EventNid, Bundle>,
     /// Senders who had been erased when the user came: what they said before is shown redacted.
     pub(crate) erased: HashSet<String>,
+    /// The whole events, where they are to be written so: without `unsigned`.
+    pub(crate) raw: HashMap<EventNid, Vec<u8>>,
 }
 
 impl Rooms {
@@ -172,6 +174,18 @@ impl Writer<'_> {
     }
 
     fn write_with(&self, out: &mut Vec<u8>, event: &RoomEvent, unsigned: &[u8]) {
+        if let Some((_, open)) = self
+            .extras
+            .raw
+            .get(&event.nid)
+            .and_then(|raw| raw.split_last())
+        {
+            out.extend_from_slice(open);
+            out.extend_from_slice(b",\"unsigned\":");
+            out.extend_from_slice(unsigned);
+            out.push(b'}');
+            return;
+        }
         let content = self.content(event);
         let client = ClientEvent {
             event_id: &event.event_id,

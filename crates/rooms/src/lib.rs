@@ -15,6 +15,7 @@ pub mod hierarchy;
 pub mod ignored;
 mod nearest;
 mod page;
+mod raw;
 pub mod relations;
 mod room;
 pub mod space;

@@ -10,6 +10,7 @@ use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self as stored, Range};
+use ruma::api::client::filter::EventFormat;
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
@@ -62,11 +63,23 @@ pub(crate) async fn write(
     }
     let room = &stretch.room.info;
     let engine = pass.engine;
-    let timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
-    let state_extras = engine
+    let mut timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
+    let mut state_extras = engine
         .rooms
         .state_extras(&mut pass.view, room, &state)
         .await?;
+    if pass.request.filter.event_format == EventFormat::Federation {
+        let changes = &stretch.room.changes;
+        for (events, extras) in [
+            (&timeline.events, &mut timeline_extras),
+            (&state, &mut state_extras),
+        ] {
+            engine
+                .rooms
+                .add_raw(&mut pass.view, room, (events, changes), extras)
+                .await?;
+        }
+    }
     let writer = Writer {
         viewer: pass.viewer(),
         room,
