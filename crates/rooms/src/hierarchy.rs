@@ -61,26 +61,24 @@ impl Rooms {
         let mut known: HashMap<String, SpaceRoom> = HashMap::new();
         let mut seen: HashSet<String> = HashSet::from([tree.root.to_owned()]);
         let mut level = vec![tree.root.to_owned()];
-        let mut children = 0;
+        let mut children_in_all = 0;
         // Level by level: a walk, depth first, comes to no room that is not within the depth this way.
         for depth in 0..=max_depth {
+            let rooms = self.space_level(view, &level, tree).await?;
             let mut next = Vec::new();
-            for ids in level.chunks(AT_ONCE) {
-                if children > MOST_CHILDREN {
-                    break;
-                }
-                for room in self.space_rooms(view, ids, tree).await? {
-                    children += room.children.len();
-                    for child in &room.children {
-                        if depth < max_depth
-                            && seen.len() < MOST_ROOMS
-                            && seen.insert(child.room_id.clone())
-                        {
-                            next.push(child.room_id.clone());
-                        }
+            for room in rooms {
+                let children = room.children.iter().map(|child| &child.room_id);
+                // What is not within the depth is not looked at; nor is what is too much.
+                for child in children.filter(|_| depth < max_depth) {
+                    if seen.len() < MOST_ROOMS && seen.insert(child.clone()) {
+                        next.push(child.clone());
                     }
-                    known.insert(room.info.id.to_string(), room);
                 }
+                children_in_all += room.children.len();
+                known.insert(room.info.id.to_string(), room);
+            }
+            if children_in_all > MOST_CHILDREN {
+                break;
             }
             level = next;
         }
@@ -91,7 +89,27 @@ impl Rooms {
             .collect())
     }
 
-    /// Those of some rooms that the user may be told of, with their children.
+    /// The rooms of one level that the user may be told of, with their children.
+    async fn space_level(
+        &self,
+        view: &mut View,
+        ids: &[String],
+        tree: Tree<'_>,
+    ) -> Result<Vec<SpaceRoom>, StorageError> {
+        let mut rooms = Vec::new();
+        let mut children = 0;
+        for ids in ids.chunks(AT_ONCE) {
+            if children > MOST_CHILDREN {
+                break;
+            }
+            let found = self.space_rooms(view, ids, tree).await?;
+            children += found.iter().map(|room| room.children.len()).sum::<usize>();
+            rooms.extend(found);
+        }
+        Ok(rooms)
+    }
+
+    /// The same of a few rooms.
     async fn space_rooms(
         &self,
         view: &mut View,

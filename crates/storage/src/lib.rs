@@ -20,6 +20,7 @@ pub mod fabric;
 pub mod intern;
 pub mod log;
 pub mod memberships;
+pub mod receipts;
 pub mod relations;
 pub mod retention;
 pub mod rooms;
@@ -47,6 +48,7 @@ pub fn statements() -> Vec<&'static str> {
         intern::STATEMENTS,
         log::STATEMENTS,
         memberships::STATEMENTS,
+        receipts::STATEMENTS,
         relations::STATEMENTS,
         retention::STATEMENTS,
         rooms::STATEMENTS,

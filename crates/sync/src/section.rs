@@ -9,12 +9,14 @@ use ganglion_rooms::client_event::Writer;
 use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
+use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self as stored, Range};
 use ruma::api::client::filter::EventFormat;
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
 use crate::plan::Base;
+use crate::receipts;
 use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
@@ -34,8 +36,15 @@ pub(crate) struct Stretch<'a> {
     /// The part of the log that the timeline comes from.
     pub(crate) range: Range,
     pub(crate) base: Base,
+    pub(crate) beside: Beside,
+}
+
+/// What is told of a room beside its events.
+pub(crate) struct Beside {
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
+    /// Receipts.
+    pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
 /// The room's JSON object; `None` if it has nothing to tell.
@@ -56,30 +65,14 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
+        && stretch.beside.receipts.is_empty()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
         return Ok(None);
     }
     let room = &stretch.room.info;
-    let engine = pass.engine;
-    let mut timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
-    let mut state_extras = engine
-        .rooms
-        .state_extras(&mut pass.view, room, &state)
-        .await?;
-    if pass.request.filter.event_format == EventFormat::Federation {
-        let changes = &stretch.room.changes;
-        for (events, extras) in [
-            (&timeline.events, &mut timeline_extras),
-            (&state, &mut state_extras),
-        ] {
-            engine
-                .rooms
-                .add_raw(&mut pass.view, room, (events, changes), extras)
-                .await?;
-        }
-    }
+    let (timeline_extras, state_extras) = extras(pass, stretch, (&timeline, &state)).await?;
     let writer = Writer {
         viewer: pass.viewer(),
         room,
@@ -101,7 +94,11 @@ pub(crate) async fn write(
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":[]},\"");
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
+    let wanted = &pass.request.filter.room.ephemeral;
+    let most = filter::limit(wanted, usize::MAX, usize::MAX);
+    receipts::write(&mut out, &stretch.beside.receipts, most);
+    out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
     Writer {
@@ -126,6 +123,25 @@ pub(crate) async fn write(
     write_text(&mut out, &prev.encode());
     out.extend_from_slice(b"}}");
     Ok(Some(out))
+}
+
+/// What the timeline and the state are shown with.
+async fn extras(
+    pass: &mut Pass<'_>,
+    stretch: &Stretch<'_>,
+    (timeline, state): (&Timeline, &[Arc<RoomEvent>]),
+) -> Result<(Extras, Extras), StorageError> {
+    let (rooms, room) = (&pass.engine.rooms, &stretch.room.info);
+    let mut of_timeline = timeline_extras(pass, stretch, timeline).await?;
+    let mut of_state = rooms.state_extras(&mut pass.view, room, state).await?;
+    if pass.request.filter.event_format == EventFormat::Federation {
+        let view = &mut pass.view;
+        let shown = (timeline.events.as_slice(), &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_timeline).await?;
+        let shown = (state, &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_state).await?;
+    }
+    Ok((of_timeline, of_state))
 }
 
 async fn timeline_extras(
@@ -164,7 +180,7 @@ fn accepted<'s>(pass: &Pass<'_>, stretch: &'s Stretch<'_>) -> Vec<(&'s str, &'s 
         return Vec::new();
     }
     let user_id = pass.request.user_id.as_str();
-    let data = stretch.account_data.iter();
+    let data = stretch.beside.account_data.iter();
     data.filter(|(data_type, _)| filter::accepts_words(wanted, data_type, user_id))
         .map(|(data_type, content)| (data_type.as_str(), content))
         .collect()

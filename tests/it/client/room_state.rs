@@ -209,6 +209,58 @@ async fn state_is_set_read_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_room_keeps_the_create_event_it_has() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let stranger = cluster.user("stranger").await;
+    for version in ["11", "12"] {
+        let room = alice
+            .create_room(json!({"preset": "public_chat", "room_version": version}))
+            .await;
+        let before = state(&alice, &room, "m.room.create").await;
+        let content = json!({"room_version": version, "creator": stranger.id, "more": 1});
+        for user in [&alice, &stranger] {
+            for path in [
+                "state/m.room.create",
+                "state/m.room.create/key",
+                "send/m.room.create/1",
+            ] {
+                let path = format!("/rooms/{}/{path}", enc(&room));
+                let reply = user.put(&path, content.clone()).await;
+                reply.fails(400, "M_INVALID_PARAM");
+            }
+        }
+        assert_eq!(state(&alice, &room, "m.room.create").await, before);
+    }
+    let second = json!({"type": "m.room.create", "content": {}});
+    let reply = alice
+        .post("/createRoom", json!({"initial_state": [second]}))
+        .await;
+    reply.fails(400, "M_INVALID_ROOM_STATE");
+}
+
+#[tokio::test]
+async fn nobody_may_give_a_creator_a_level() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    let levels = |user: &User| json!({"users": {&user.id: 100}});
+    let room = alice
+        .create_room(json!({"room_version": "12", "preset": "public_chat"}))
+        .await;
+    bob.join(&room).await.ok();
+    let path = format!("/rooms/{}/state/m.room.power_levels", enc(&room));
+    // Not a question of who asks: what is asked for is wrong.
+    for user in [&alice, &bob] {
+        user.put(&path, levels(&alice))
+            .await
+            .fails(400, "M_INVALID_PARAM");
+    }
+    bob.put(&path, levels(&bob)).await.fails(403, "M_FORBIDDEN");
+    alice.put(&path, levels(&bob)).await.ok();
+}
+
+#[tokio::test]
 async fn a_canonical_alias_must_lead_here() {
     let cluster = shared().await;
     let alice = cluster.user("alice").await;

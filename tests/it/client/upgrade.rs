@@ -142,7 +142,7 @@ async fn what_goes_over_and_what_stays() {
     carol.send(&old, "1", "?").await.fails(403, "M_FORBIDDEN");
     // An alias that has moved is the new room's to take away.
     let path = format!("/directory/room/{}", enc(&alt));
-    alice.call(reqwest::Method::DELETE, &path, None).await.ok();
+    alice.call(Method::DELETE, &path, None).await.ok();
     assert_eq!(aliases::aliases(&alice, &new).await, json!([alias]));
 }
 
