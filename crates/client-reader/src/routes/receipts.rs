@@ -54,7 +54,7 @@ async fn mark(
     let mut view = caller.view(app);
     let entered = app
         .rooms
-        .enter(&mut view, room_id.as_str(), caller.user_nid)
+        .enter(&mut view, room_id.as_str(), caller.viewer(app))
         .await
         .map_err(storage_error)?
         .filter(Entered::is_joined)
