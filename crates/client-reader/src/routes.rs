@@ -10,11 +10,13 @@ mod interactive;
 mod presence;
 mod profile;
 mod push_rules;
+mod receipts;
 mod room_reads;
 mod room_writes;
 mod server;
 mod session;
 mod sync;
+mod tags;
 
 use ganglion_http_kit::Routes;
 
@@ -30,12 +32,14 @@ pub(crate) fn all() -> Routes<AppState> {
     profile::routes(&mut routes);
     presence::routes(&mut routes);
     account_data::routes(&mut routes);
+    tags::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
     aliases::routes(&mut routes);
     directory::routes(&mut routes);
     room_reads::routes(&mut routes);
     room_writes::routes(&mut routes);
+    receipts::routes(&mut routes);
     sync::routes(&mut routes);
     routes
 }

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ganglion_model::{Membership, Position, RoomNid, Shard, SyncToken, UserNid};
+use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
-use ganglion_rooms::visibility::membership_at;
-use ganglion_rooms::{View, Viewer, filter};
+use ganglion_rooms::ignored::Ignored;
+use ganglion_rooms::{RoomEvent, View, Viewer, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
-use ruma::{DeviceId, UserId};
 
 use crate::account_data::{self, AccountData, default_push_rules};
-use crate::engine::{Parts, SyncRequest, presence_is_wanted, typing_is_wanted};
+use crate::engine::{Parts, SyncRequest};
+use crate::lazy::Members;
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
-use crate::presence::Asking;
+use crate::receipts;
 use crate::response::{Response, Section};
-use crate::section::{self, Stretch};
+use crate::section::{self, Beside, Stretch};
+use crate::soft::answer as soft;
 use crate::stripped;
 use crate::typing::Told;
 use crate::users::{RoomList, UserRoom};
@@ -30,8 +31,16 @@ pub(crate) struct Pass<'a> {
     pub(crate) moment: Moment,
     pub(crate) typing: Told,
     pub(crate) view: View,
+    /// The tail covers the moment.
+    pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
+    /// Whom the user ignores at the moment.
+    pub(crate) ignored: Arc<Ignored>,
+    /// The member events that a lazily loading client has.
+    pub(crate) known: Members,
+    /// Those that the response carries.
+    pub(crate) members: Vec<EventNid>,
 }
 
 impl<'a> Pass<'a> {
@@ -41,11 +50,8 @@ impl<'a> Pass<'a> {
             user_id: &self.request.user_id,
             device_id: Some(&self.request.device_id),
             now_ms: self.now_ms,
+            own_log: self.moment.user,
         }
-    }
-
-    pub(crate) fn device(&self) -> (UserNid, &'a DeviceId) {
-        (self.request.user_nid, &self.request.device_id)
     }
 
     /// The token's position in a room shard.
@@ -63,7 +69,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn user_place(&self) -> (Shard, UserNid) {
+    pub(crate) fn user_place(&self) -> (Shard, UserNid) {
         (Shard::of_user(&self.request.user_id), self.request.user_nid)
     }
 }
@@ -71,11 +77,16 @@ impl<'a> Pass<'a> {
 /// Puts the response together. `list` is the user's rooms, complete up to the moment.
 pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Response, StorageError> {
     let mut response = Response::default();
+    let viewer = pass.viewer();
+    pass.ignored = pass.engine.rooms.ignored(&mut pass.view, viewer).await?;
     let mut data = account_data(pass).await?;
     global_account_data(pass, &mut data, &mut response);
     let mut plans = plans(pass, list);
-    add_presence(pass, list, &plans, &mut response).await?;
-    drop_unchanged(pass, list, &data, &mut plans).await?;
+    soft::add_presence(pass, list, &plans, &mut response);
+    let mut receipts = receipts::news(pass, list, &plans).await?;
+    let typing = std::mem::take(&mut pass.typing.rooms);
+    let told = |room| data.has(room) || receipts.has(room) || typing.contains_key(&room);
+    drop_unchanged(pass, list, told, &mut plans).await?;
     if pass.since.is_some() {
         // The client knows nothing of these rooms: when their data was set does not matter.
         let new: Vec<RoomNid> = plans
@@ -90,8 +101,12 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     }
     for (nid, plan) in plans {
         if let Some(room) = list.get(&nid) {
-            let account_data = data.take(nid);
-            add_room(pass, &mut response, (room, plan), account_data).await?;
+            let beside = Beside {
+                account_data: data.take(nid),
+                receipts: receipts.take(nid),
+                typing: soft::typing(pass, room, plan, typing.get(&nid)),
+            };
+            add_room(pass, &mut response, (room, plan), beside).await?;
         }
     }
     Ok(response)
@@ -134,11 +149,11 @@ fn plans(pass: &Pass<'_>, list: &RoomList) -> BTreeMap<RoomNid, Plan> {
         .collect()
 }
 
-/// Takes out joined rooms in which nothing happened.
+/// Takes out joined rooms in which nothing happened and of which nothing else is `told`.
 async fn drop_unchanged(
     pass: &mut Pass<'_>,
     list: &RoomList,
-    data: &AccountData,
+    told: impl Fn(RoomNid) -> bool,
     plans: &mut BTreeMap<RoomNid, Plan>,
 ) -> Result<(), StorageError> {
     if pass.request.full_state {
@@ -150,10 +165,7 @@ async fn drop_unchanged(
         .filter(|(_, plan)| **plan == Plan::Joined)
         .map(|(nid, _)| *nid)
     {
-        if let Some(room) = list
-            .get(&nid)
-            .filter(|_| !data.has(nid) && !has_typing(pass, nid))
-        {
+        if let Some(room) = list.get(&nid).filter(|_| !told(nid)) {
             quiet.entry(room.info.shard).or_default().push(nid);
         }
     }
@@ -178,100 +190,20 @@ async fn drop_unchanged(
     Ok(())
 }
 
-/// Adds whose presence has changed, and sets the moment's place in it.
-async fn add_presence(
-    pass: &mut Pass<'_>,
-    list: &RoomList,
-    plans: &BTreeMap<RoomNid, Plan>,
-    response: &mut Response,
-) -> Result<(), StorageError> {
-    let since = pass.since.map(|since| since.presence);
-    let presence = &pass.engine.presence;
-    if !presence.is_enabled() || !presence_is_wanted(pass.request) {
-        pass.moment.presence = since.unwrap_or_default();
-        return Ok(());
-    }
-    let is_new = |plan: &Plan| pass.since.is_some() && *plan == Plan::NewlyJoined;
-    let new = plans.iter().filter(|(_, plan)| is_new(plan));
-    let new_rooms: Vec<RoomNid> = new.map(|(room, _)| *room).collect();
-    let joined = |room: &UserRoom| {
-        let now = pass.moment.rooms.get(room.info.shard);
-        membership_at(&room.changes, now) == Some(Membership::Join)
-    };
-    let changed = since.is_none_or(|since| presence.has_changed(since));
-    let rooms: Vec<RoomNid> = if changed {
-        let rooms = list.iter().filter(|(_, room)| joined(room));
-        rooms.map(|(room, _)| *room).collect()
-    } else {
-        Vec::new()
-    };
-    let wanted = &pass.request.filter.presence;
-    let (shown, now) = presence.told(&Asking {
-        user: pass.request.user_nid,
-        since,
-        rooms: &rooms,
-        new_rooms: &new_rooms,
-        limit: filter::data_limit(wanted).unwrap_or(usize::MAX),
-    });
-    pass.moment.presence = now;
-    if shown.is_empty() {
-        return Ok(());
-    }
-    let viewer = pass.viewer();
-    let (rooms, ignored) = (&pass.engine.rooms, pass.engine.tail.ignored());
-    let ignored = ignored.get(rooms, &mut pass.view, viewer).await?;
-    for shown in &shown {
-        let Ok(user) = <&UserId>::try_from(&*shown.user_id) else {
-            continue;
-        };
-        if filter::accepts_data(wanted, "m.presence", user)
-            && !ignored.iter().any(|ignored| *ignored == *shown.user_id)
-        {
-            response.add_presence(shown);
-        }
-    }
-    Ok(())
-}
-
-/// Whether there is something to tell of who types in a room.
-fn has_typing(pass: &Pass<'_>, room: RoomNid) -> bool {
-    pass.typing.rooms.contains_key(&room)
-}
-
-/// Who types in a room of the response, if that is to be told. Only to who is joined.
-fn typing(pass: &Pass<'_>, room: &UserRoom, plan: Plan) -> Option<Vec<Arc<str>>> {
-    let wanted = &pass.request.filter.room.ephemeral;
-    if !filter::accepts_room_in(wanted, &room.info.id) {
-        return None;
-    }
-    let changed = pass.typing.rooms.get(&room.info.nid);
-    match plan {
-        Plan::Joined => changed.cloned(),
-        // The client does not know the room: when the list changed does not matter.
-        Plan::NewlyJoined if typing_is_wanted(pass.request) => {
-            let now = pass.engine.typing.in_room(room.info.nid);
-            Some(now).filter(|now| !now.is_empty() || changed.is_some())
-        }
-        _ => None,
-    }
-}
-
 async fn add_room(
     pass: &mut Pass<'_>,
     response: &mut Response,
     (room, plan): (&UserRoom, Plan),
-    account_data: Vec<(String, bytes::Bytes)>,
+    beside: Beside,
 ) -> Result<(), StorageError> {
     let info = &room.info;
     let now = pass.moment.rooms.get(info.shard);
     let since = pass.since(info.shard);
-    let typing = typing(pass, room, plan);
     let stretch = |range, base| Stretch {
         room,
         range,
         base,
-        account_data,
-        typing,
+        beside,
     };
     let (section, json) = match plan {
         Plan::Nothing => return Ok(()),
@@ -305,8 +237,14 @@ async fn add_room(
             section::write(pass, &stretch(range, base)).await?,
         ),
         Plan::Invite(event) => {
-            let place = ("invite_state", event);
             let rooms = &pass.engine.rooms;
+            let found = rooms.events(&mut pass.view, info, [event]).await?;
+            // An invitation of somebody who is ignored never came.
+            let ignored = |event: &Arc<RoomEvent>| pass.ignored.has(&event.sender);
+            if found.get(&event).is_some_and(ignored) {
+                return Ok(());
+            }
+            let place = ("invite_state", event);
             (
                 Section::Invite,
                 stripped::room(rooms, &mut pass.view, info, place).await?,

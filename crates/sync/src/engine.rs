@@ -18,14 +18,17 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Pass, answer};
-use crate::lazy::Lazy;
+use crate::followed::Kept as _;
+use crate::lazy::{Lazy, Members};
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::presence::{Presence, State, Who};
 use crate::response::Response;
+use crate::soft::answer::{presence_is_wanted, typing_is_wanted};
 use crate::tail::{Interest, Tail, Watch};
-use crate::typing::{Told, Typing};
-use crate::users::{self, RoomList};
+use crate::typing::Told;
+use crate::typing::Typing;
+use crate::users::RoomList;
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
 /// not seen by then is read from PostgreSQL.
@@ -165,14 +168,16 @@ impl Parts {
             return Err(SyncError::Busy);
         };
         SYNCS.with(&[("kind", "initial")]).increment(1);
-        self.lazy.forget(request.user_nid, &request.device_id);
+        let known = self.members(request, None);
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let heads = view.snapshot().await?.heads().await?;
         let mut moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
-        let list = users::load(&mut view, request.user_nid).await?;
+        let list = RoomList::load(&mut view, request.user_nid).await?;
         let typing = self.typing(request, None, &list, &mut moment);
-        let mut pass = self.pass((request, None), moment, typing, (view, fields));
+        let mut pass = self.pass(request, None, (moment, known), (view, fields));
+        pass.typing = typing;
         let response = answer(&mut pass, &list).await?;
+        self.note_members(request, None, &pass);
         Ok(response.finish(&pass.moment.token()))
     }
 
@@ -185,6 +190,8 @@ impl Parts {
         let wait = request.timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + wait;
         let user_shard = Shard::of_user(&request.user_id);
+        let asked = since.clone();
+        let known = self.members(request, Some(&asked));
         // False: whatever is not there by then is read from PostgreSQL.
         let _caught_up = self
             .follower
@@ -199,7 +206,8 @@ impl Parts {
             let mut moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
             let mut view = View::new(&self.db, barrier);
-            let list = if seen.covers(&moment) {
+            let is_followed = seen.covers(&moment);
+            let list = if is_followed {
                 let users = self.tail.users();
                 let later = || View::new(&self.db, None);
                 let user = (user_shard, request.user_nid);
@@ -207,13 +215,17 @@ impl Parts {
                 let applied = || Moment::of_tail(&self.tail, generation, user_shard);
                 users.get(&mut view, user, applied, later).await?
             } else {
-                Arc::new(users::load(&mut view, request.user_nid).await?)
+                Arc::new(RoomList::load(&mut view, request.user_nid).await?)
             };
             let typing = self.typing(request, Some(&since), &list, &mut moment);
-            let mut pass = self.pass((request, Some(&since)), moment, typing, (view, fields));
+            let place = (moment, known.clone());
+            let mut pass = self.pass(request, Some(&since), place, (view, fields));
+            pass.is_followed = is_followed;
+            pass.typing = typing;
             let response = answer(&mut pass, &list).await?;
             let moment = pass.moment;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
+            self.note_members(request, Some(&asked), &pass);
             if !response.is_empty() || request.full_state || is_over {
                 return Ok(finish(response, &moment));
             }
@@ -230,9 +242,9 @@ impl Parts {
 
     fn pass<'a>(
         &'a self,
-        (request, since): (&'a SyncRequest, Option<&'a SyncToken>),
-        moment: Moment,
-        typing: Told,
+        request: &'a SyncRequest,
+        since: Option<&'a SyncToken>,
+        (moment, known): (Moment, Members),
         (view, fields): (View, Option<&'a Fields>),
     ) -> Pass<'a> {
         let now_ms = self.clock.now_ms();
@@ -241,10 +253,33 @@ impl Parts {
             request,
             since,
             moment,
-            typing,
+            typing: Told::default(),
             view,
+            is_followed: false,
             fields,
             now_ms,
+            ignored: Arc::default(),
+            known,
+            members: Vec::new(),
+        }
+    }
+
+    /// The member events that the client has, if it loads them lazily.
+    fn members(&self, request: &SyncRequest, since: Option<&SyncToken>) -> Members {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            self.lazy.begin(device, since)
+        } else {
+            Members::default()
+        }
+    }
+
+    /// What the client will have with the response.
+    fn note_members(&self, request: &SyncRequest, since: Option<&SyncToken>, pass: &Pass<'_>) {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            let tokens = (since, &pass.moment.token());
+            self.lazy.sent(device, tokens, pass.members.iter().copied());
         }
     }
 
@@ -352,18 +387,6 @@ impl SyncRequest {
             device_id: &self.device_id,
         }
     }
-}
-
-/// Whether the filter lets any presence pass.
-pub(crate) fn presence_is_wanted(request: &SyncRequest) -> bool {
-    let filter = &request.filter.presence;
-    filter::accepts_data_type(filter, "m.presence") && filter::data_limit(filter) != Some(0)
-}
-
-/// Nobody has sent a typing notice, so a filter by senders lets none pass.
-pub(crate) fn typing_is_wanted(request: &SyncRequest) -> bool {
-    let filter = &request.filter.room.ephemeral;
-    filter::accepts_words(filter, "m.typing", "") && filter::limit(filter, 1, 1) > 0
 }
 
 fn finish(response: Response, moment: &Moment) -> Vec<u8> {

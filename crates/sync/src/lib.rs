@@ -13,12 +13,13 @@
 mod account_data;
 mod answer;
 mod engine;
-mod ignored;
+mod followed;
 mod lazy;
 mod metrics;
 mod moment;
 mod plan;
 mod presence;
+mod receipts;
 mod response;
 mod section;
 mod soft;
@@ -32,5 +33,6 @@ mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};
 pub use presence::{Presence, PresenceNow, PresenceParts, PresenceStart, State, Who};
+pub use receipts::OwnReceipts;
 pub use tail::Tail;
 pub use typing::{LONGEST_TYPING, Typing};

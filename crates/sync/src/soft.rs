@@ -4,6 +4,7 @@
 //! passing of time, have one order on all instances: a place is Redis's time and a number within the
 //! millisecond, and the end of something comes behind all entries of its millisecond.
 
+pub(crate) mod answer;
 mod follow;
 mod publisher;
 

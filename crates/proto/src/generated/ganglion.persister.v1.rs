@@ -91,7 +91,7 @@ pub struct RoomCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "room_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 30"
     )]
     pub command: ::core::option::Option<room_command::Command>,
 }
@@ -121,6 +121,8 @@ pub mod room_command {
         PrepareUpgrade(super::PrepareUpgrade),
         #[prost(message, tag = "22")]
         FinishUpgrade(super::FinishUpgrade),
+        #[prost(message, tag = "30")]
+        SetReceipts(super::SetReceipts),
     }
 }
 /// A whole new room in one batch: the create event, the creator's join, and `events` in order, each
@@ -322,6 +324,29 @@ pub struct FinishUpgrade {
     #[prost(bytes = "bytes", tag = "3")]
     pub tombstone: ::prost::bytes::Bytes,
 }
+/// Moves read receipts of a joined user forward. The caller has checked that the user may see the events
+/// and that they belong to the threads. One that would not move is left alone.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetReceipts {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Receipt {
+    /// 0 m.read, 1 m.read.private.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// Absent: unthreaded.
+    #[prost(string, optional, tag = "2")]
+    pub thread_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The event's position in the log of the room's shard.
+    #[prost(int64, tag = "4")]
+    pub event_pos: i64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UserCommand {
     #[prost(string, tag = "1")]
@@ -331,7 +356,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 50"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 40, 41, 50"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -365,6 +390,10 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "40")]
+        SetTag(super::SetTag),
+        #[prost(message, tag = "41")]
+        FollowUpgrade(super::FollowUpgrade),
         #[prost(message, tag = "50")]
         SetPresence(super::SetPresence),
     }
@@ -472,6 +501,26 @@ pub struct ForgetRoom {
     pub room_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
     pub up_to: i64,
+}
+/// Adds a tag to a room or changes it; without content, takes it away. The room's other tags stay.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTag {
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tag: ::prost::alloc::string::String,
+    /// A JSON object.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub content: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// What the user has said of a room holds for its replacement, too: tags, push rules, m.direct. What is
+/// said of the replacement already stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FollowUpgrade {
+    #[prost(string, tag = "1")]
+    pub old_room: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub new_room: ::prost::alloc::string::String,
 }
 /// M_NOT_FOUND if the user has no such device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
