@@ -120,7 +120,13 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
             after: 1,
             up_to: 10,
         };
-        let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+        let shown = Shown {
+            filter: &filter,
+            user: USER,
+            changes: &changes,
+            ignored: &Ignored::default(),
+        };
+        let mut builder = Builder::new(shown, (9, range));
         for pos in [10, 9, 6, 3, 2] {
             let mut event = event(pos);
             event.state_key = (pos == 6 && hidden_state).then(String::new);
@@ -147,7 +153,13 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
         after: 1,
         up_to: 10,
     };
-    let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+    let shown = Shown {
+        filter: &filter,
+        user: USER,
+        changes: &changes,
+        ignored: &Ignored::default(),
+    };
+    let mut builder = Builder::new(shown, (9, range));
     let mut hidden = event(6);
     hidden.state_key = Some(String::new());
     for event in [event(10), hidden] {
