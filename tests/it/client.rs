@@ -11,6 +11,7 @@ mod knocking;
 mod membership;
 mod passwords;
 mod personal;
+mod rate_limits;
 mod refresh;
 mod refusals;
 mod relations;

@@ -120,19 +120,51 @@ fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, argon2::password_
         .to_string())
 }
 
-/// Whether a new password may be taken: at least `min_length` characters.
+/// Whether a new password may be taken: long enough, and with a character of each class that is asked
+/// for (`accounts.password_…`).
 ///
 /// # Errors
-/// `M_WEAK_PASSWORD` for a short one, `M_INVALID_PARAM` for one beyond 512 bytes.
-pub fn check_strength(password: &str, min_length: usize) -> Result<(), MatrixError> {
+/// `M_WEAK_PASSWORD` for a weak one, `M_INVALID_PARAM` for one beyond 512 bytes.
+pub fn check_strength(
+    password: &str,
+    policy: &ganglion_config::Accounts,
+) -> Result<(), MatrixError> {
     if password.len() > MAX_BYTES {
         return Err(MatrixError::invalid_param(
             "a password has at most 512 bytes",
         ));
     }
-    if password.chars().count() < min_length {
-        let message = format!("a password has at least {min_length} characters");
-        return Err(MatrixError::new(400, "M_WEAK_PASSWORD", message));
+    let weak =
+        |what: &str| MatrixError::new(400, "M_WEAK_PASSWORD", format!("a password has {what}"));
+    if password.chars().count() < policy.password_min_length {
+        return Err(weak(&format!(
+            "at least {} characters",
+            policy.password_min_length
+        )));
+    }
+    let symbol = |c: char| !c.is_alphanumeric();
+    let classes: [(bool, &dyn Fn(char) -> bool, &str); 4] = [
+        (policy.password_require_digit, &char::is_numeric, "a digit"),
+        (
+            policy.password_require_lowercase,
+            &char::is_lowercase,
+            "a small letter",
+        ),
+        (
+            policy.password_require_uppercase,
+            &char::is_uppercase,
+            "a capital letter",
+        ),
+        (
+            policy.password_require_symbol,
+            &symbol,
+            "a character that is neither letter nor digit",
+        ),
+    ];
+    for (required, is_of, what) in classes {
+        if required && !password.chars().any(is_of) {
+            return Err(weak(what));
+        }
     }
     Ok(())
 }

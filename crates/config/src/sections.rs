@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod log;
 mod postgres;
+mod rate_limits;
 mod redis;
 mod rooms;
 mod rpc;
@@ -22,6 +23,7 @@ pub use http::Http;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
+pub use rate_limits::{Rate, RateLimits};
 pub use redis::Redis;
 pub use rooms::Rooms;
 pub use rpc::Rpc;
@@ -54,6 +56,9 @@ pub struct Config {
     /// Queues, caches, deadlines.
     #[serde(default)]
     pub limits: Limits,
+    /// How often clients may do what.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// Rooms: default version and what may be created.
     #[serde(default)]
     pub rooms: Rooms,

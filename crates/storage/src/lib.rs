@@ -33,7 +33,7 @@ pub use error::StorageError;
 
 /// The migration that this release needs at least (`migrations/`). A newer schema is fine: the
 /// release before must run beside it.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 9;
 
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]

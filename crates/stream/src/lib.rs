@@ -1,4 +1,4 @@
-//! The only Redis of Ganglion: one stream per shard log.
+//! The only Redis of Ganglion: one stream per shard log, and the shared state of rate limits.
 //!
 //! An entry's id is `<generation>-<last position>`, so Redis itself refuses a late or a double
 //! publication, and a reader goes on from its own position. Streams only make readers fast: whatever
@@ -8,6 +8,7 @@
 
 mod publish;
 mod read;
+mod settle;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub use read::{After, Published, Reader};
 
 static ERRORS: Counter = Counter::new(
     "ganglion_stream_errors_total",
-    "Calls to Redis that failed, by what was asked: publish, read.",
+    "Calls to Redis that failed, by what was asked: publish, read, settle.",
 );
 
 /// A call to Redis failed. Nothing is lost by it: PostgreSQL has what Redis has not.
@@ -44,6 +45,7 @@ pub struct Streams(Arc<Inner>);
 struct Inner {
     endpoints: Vec<Endpoint>,
     key_prefix: String,
+    bucket_prefix: String,
     length: usize,
     timeout: Duration,
 }
@@ -82,6 +84,7 @@ impl Streams {
             endpoints,
             // The server's name keeps clusters apart that share a Redis.
             key_prefix: format!("ganglion:{server_name}:log:"),
+            bucket_prefix: format!("ganglion:{server_name}:rate:"),
             length: config.stream_length,
             timeout: Duration::from_millis(config.timeout_ms),
         })))
@@ -104,7 +107,11 @@ impl Streams {
     }
 
     async fn manager(&self, shard: Shard) -> Result<ConnectionManager, StreamError> {
-        let Some(endpoint) = self.0.endpoints.get(self.endpoint_of(shard)) else {
+        self.manager_of(self.endpoint_of(shard)).await
+    }
+
+    async fn manager_of(&self, endpoint: usize) -> Result<ConnectionManager, StreamError> {
+        let Some(endpoint) = self.0.endpoints.get(endpoint) else {
             return Err(StreamError::Unavailable("no endpoint".to_owned()));
         };
         let timeout = self.0.timeout;

@@ -89,7 +89,7 @@ async fn enter(
 ///
 /// # Errors
 /// 404 for one that is not there and for one that is hidden alike.
-async fn visible_event(
+pub(super) async fn visible_event(
     caller: &Caller,
     view: &mut View,
     entered: &Entered,

@@ -14,7 +14,7 @@ fn draft(registered: bool) -> Draft {
     let mut facts = Facts::default();
     facts.users.insert(ALICE.to_owned(), UserNid(1));
     if registered {
-        facts.accounts.insert(UserNid(1), true);
+        facts.accounts.insert(UserNid(1), Standing::default());
     }
     Draft::new(facts, NEXT, 1_000)
 }
