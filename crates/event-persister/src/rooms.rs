@@ -6,6 +6,7 @@
 
 mod alias;
 mod create;
+mod entrants;
 mod fork;
 mod load;
 mod local;
@@ -39,6 +40,8 @@ pub(crate) struct RoomShard {
     rooms: HashMap<OwnedRoomId, Room>,
     /// The batch has events made elsewhere: those of the batch are remembered, for forks from them.
     keeps_recent: bool,
+    /// Those whom the batch lets in, and whether their account is deactivated.
+    entrants: HashMap<String, bool>,
     /// Counts batches, to find the rooms that were not used for longest.
     batch: u64,
 }
@@ -58,6 +61,7 @@ impl RoomShard {
             shard,
             rooms: HashMap::new(),
             keeps_recent: false,
+            entrants: HashMap::new(),
             batch: 0,
         }
     }
@@ -151,6 +155,7 @@ impl ShardWriter for RoomShard {
         self.batch += 1;
         self.evict();
         self.preload(commands).await?;
+        self.load_entrants(commands).await?;
         let forks = |pending: &&Pending<RoomCommand>| {
             matches!(pending.command.command, Some(Command::SubmitPdus(_)))
         };

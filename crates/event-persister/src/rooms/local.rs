@@ -97,6 +97,7 @@ impl RoomShard {
         )
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
         self.ensure_for(room, &intent, &auth_keys).await?;
+        let entrant = self.entrant(room, &intent).await?;
         let extremities = room.extremities.iter().rev().take(MAX_PREV_EVENTS);
         let draft = Draft {
             room_id: Some(room.id.clone()),
@@ -126,6 +127,7 @@ impl RoomShard {
             redacts: intent.redacts_nid,
         };
         let row = self.place(room, part, arrival).await?;
+        part.rows.entrants.extend(entrant);
         part.unsigned.push(Unsigned {
             row,
             pdu: event.clone(),

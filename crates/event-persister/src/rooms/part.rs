@@ -109,6 +109,7 @@ impl Part {
         self.rows.gone_aliases.extend(other.rows.gone_aliases);
         self.rows.published.extend(other.rows.published);
         self.rows.replaced.extend(other.rows.replaced);
+        self.rows.entrants.extend(other.rows.entrants);
         self.entries.extend(other.entries);
         let moved = other.unsigned.into_iter();
         self.unsigned.extend(moved.map(|event| Unsigned {

@@ -29,7 +29,7 @@ pub(crate) async fn post(
     let settings = &app.config.accounts;
     if !settings.login_tokens {
         let message = "this server gives out no login tokens";
-        return Err(MatrixError::new(400, "M_UNRECOGNIZED", message).into());
+        return Err(MatrixError::new(400, "M_FORBIDDEN", message).into());
     }
     by_password(&app, &caller, "get-token", body.auth).await?;
     let token = LoginToken::generate();
