@@ -142,27 +142,31 @@ pub fn check_strength(
             policy.password_min_length
         )));
     }
+    let has = |is_of: fn(char) -> bool| password.chars().any(is_of);
     let symbol = |c: char| !c.is_alphanumeric();
-    let classes: [(bool, &dyn Fn(char) -> bool, &str); 4] = [
-        (policy.password_require_digit, &char::is_numeric, "a digit"),
+    for (required, there, what) in [
+        (
+            policy.password_require_digit,
+            has(char::is_numeric),
+            "a digit",
+        ),
         (
             policy.password_require_lowercase,
-            &char::is_lowercase,
+            has(char::is_lowercase),
             "a small letter",
         ),
         (
             policy.password_require_uppercase,
-            &char::is_uppercase,
+            has(char::is_uppercase),
             "a capital letter",
         ),
         (
             policy.password_require_symbol,
-            &symbol,
+            has(symbol),
             "a character that is neither letter nor digit",
         ),
-    ];
-    for (required, is_of, what) in classes {
-        if required && !password.chars().any(is_of) {
+    ] {
+        if required && !there {
             return Err(weak(what));
         }
     }

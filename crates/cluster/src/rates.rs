@@ -68,11 +68,14 @@ pub struct TooOften {
 #[derive(Clone)]
 pub struct Rates(Arc<Inner>);
 
+/// A bucket with its id.
+type Named = ([u8; 16], Arc<Mutex<Bucket>>);
+
 struct Inner {
     streams: Streams,
     started: Instant,
     known: Cache<[u8; 16], Arc<Mutex<Bucket>>>,
-    waiting: Mutex<Vec<([u8; 16], Arc<Mutex<Bucket>>)>>,
+    waiting: Mutex<Vec<Named>>,
     wake: Notify,
     alone: AtomicBool,
 }
@@ -172,7 +175,7 @@ impl Rates {
         }
     }
 
-    fn bucket(&self, wanted: &Wanted) -> ([u8; 16], Arc<Mutex<Bucket>>) {
+    fn bucket(&self, wanted: &Wanted) -> Named {
         let id = *CommandId::of(&["rate", wanted.what, &wanted.of]).as_bytes();
         (id, self.0.known.get_with(id, Arc::default))
     }
@@ -193,7 +196,7 @@ impl Rates {
         self.0.wake.notify_one();
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<([u8; 16], Arc<Mutex<Bucket>>)>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Named>> {
         lock(&self.0.waiting)
     }
 

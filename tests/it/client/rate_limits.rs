@@ -85,14 +85,15 @@ async fn sends(alice: &User, bob: &User, room: &str, readers: &[String]) {
     let response = response.send().await.unwrap();
     assert_eq!(response.status(), 429);
     let seconds = response.headers()["retry-after"].to_str().unwrap();
+    // More than a refill takes: what the other instance has let pass is paid back.
     assert!(
-        (1..=5).contains(&seconds.parse::<u64>().unwrap()),
+        (1..=60).contains(&seconds.parse::<u64>().unwrap()),
         "{seconds}"
     );
     // Reads have their own.
     one.get("/account/whoami").await.ok();
     // The other instance may have let a few pass before it heard; that is paid back.
-    let again = eventually(Duration::from_secs(40), async || {
+    let again = eventually(Duration::from_secs(60), async || {
         one.send(room, "t5", "now it may").await.status == 200
     });
     assert!(again.await, "never again");

@@ -1,11 +1,12 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/report`
 
 use axum::extract::State;
-use ganglion_http_kit::{ApiError, Ruma, RumaBody};
+use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
+use ganglion_model::MatrixError;
 use ganglion_proto::persister::Report;
-use ruma::api::client::room::report_room::v3::{Request, Response};
+use ruma::RoomId;
 
-use super::keep;
+use super::{keep, reason};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -14,13 +15,16 @@ use crate::state::AppState;
 pub(crate) async fn post(
     State(app): State<AppState>,
     caller: Caller,
-    Ruma(request): Ruma<Request>,
-) -> Result<RumaBody<Response>, ApiError> {
+    request: RawRequest,
+) -> Result<JsonBytes, ApiError> {
+    let room_id = request.arguments.first().map(String::as_str);
+    let room_id = RoomId::parse(room_id.unwrap_or_default())
+        .map_err(|_invalid| MatrixError::invalid_param("not a room id"))?;
     let report = Report {
-        room_id: Some(request.room_id.to_string()),
-        reason: request.reason,
+        room_id: Some(room_id.to_string()),
+        reason: reason(&request)?,
         ..Report::default()
     };
     keep(&app, &caller, report).await?;
-    Ok(RumaBody(Response::new()))
+    Ok(JsonBytes(b"{}".to_vec()))
 }

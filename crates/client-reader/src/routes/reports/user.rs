@@ -1,11 +1,12 @@
 //! `POST /_matrix/client/v3/users/{userId}/report`
 
 use axum::extract::State;
-use ganglion_http_kit::{ApiError, Ruma, RumaBody};
+use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
+use ganglion_model::MatrixError;
 use ganglion_proto::persister::Report;
-use ruma::api::client::reporting::report_user::v3::{Request, Response};
+use ruma::UserId;
 
-use super::keep;
+use super::{keep, reason};
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -14,13 +15,16 @@ use crate::state::AppState;
 pub(crate) async fn post(
     State(app): State<AppState>,
     caller: Caller,
-    Ruma(request): Ruma<Request>,
-) -> Result<RumaBody<Response>, ApiError> {
+    request: RawRequest,
+) -> Result<JsonBytes, ApiError> {
+    let user_id = request.arguments.first().map(String::as_str);
+    let user_id = UserId::parse(user_id.unwrap_or_default())
+        .map_err(|_invalid| MatrixError::invalid_param("not a user id"))?;
     let report = Report {
-        reported_user: Some(request.user_id.to_string()),
-        reason: request.reason,
+        reported_user: Some(user_id.to_string()),
+        reason: reason(&request)?,
         ..Report::default()
     };
     keep(&app, &caller, report).await?;
-    Ok(RumaBody(Response::new()))
+    Ok(JsonBytes(b"{}".to_vec()))
 }

@@ -472,7 +472,7 @@ fn administrators_have_no_power_over_another() {
         by_administrator: true,
         ..Default::default()
     };
-    let error = run(&mut draft, standing(by_another.clone())).unwrap_err();
+    let error = run(&mut draft, standing(by_another)).unwrap_err();
     assert_eq!(error.errcode, "M_FORBIDDEN");
     let by_operator = SetStanding {
         by_administrator: false,
@@ -481,11 +481,7 @@ fn administrators_have_no_power_over_another() {
     run(&mut draft, standing(by_operator)).unwrap();
     let after = draft.rows.standings[0].standing;
     assert!(after.suspended && after.kind == 1);
-    run(
-        &mut draft,
-        Command::Deactivate(Deactivate { erase: false }),
-    )
-    .unwrap();
+    run(&mut draft, Command::Deactivate(Deactivate { erase: false })).unwrap();
     assert_eq!(run(&mut draft, locked(true)).unwrap_err().status, 404);
 }
 
