@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ganglion_launcher::{Facts, LocalCluster, Options};
+use ganglion_launcher::{Facts, LocalCluster, Options, Role};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::NoTls;
 
@@ -146,6 +146,21 @@ impl Shared {
             .filter_map(|process| process.http_url.clone())
             .collect()
     }
+}
+
+/// Runs the tool against a cluster; what it printed.
+#[track_caller]
+pub(crate) fn tool(cluster: &LocalCluster, arguments: &[&str]) -> String {
+    let config = cluster.config_of(Role::ClientReader);
+    let output = std::process::Command::new(bin_dir().join("ganglion"))
+        .args(arguments)
+        .arg("--config")
+        .arg(config.with_file_name("ganglion.toml"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A connection to a database.

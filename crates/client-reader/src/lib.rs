@@ -2,6 +2,7 @@
 
 mod applied;
 mod caller;
+mod limits;
 mod routes;
 mod state;
 
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::middleware::from_fn_with_state;
 use ganglion_accounts::passwords::Passwords;
 use ganglion_accounts::{Accounts, Parts, TokenCache};
 use ganglion_cluster::follower::Follow;
+use ganglion_cluster::rates::Rates;
 use ganglion_cluster::{Cluster, Commands, Follower, Join};
 use ganglion_http_kit::{Limits, layers, serve};
 use ganglion_model::{ServerSecret, Shard};
@@ -86,7 +89,9 @@ impl Service for ClientReader {
         let config = &self.context.config;
         let routes = routes::all();
         let limits = Limits::new(&config.http, routes.long_polls());
-        let router = layers(routes.into_router().with_state(self.app), limits);
+        let counted = from_fn_with_state(self.app.clone(), limits::by_address);
+        let router = routes.into_router().layer(counted).with_state(self.app);
+        let router = layers(router, limits);
         let delay = Duration::from_millis(config.cluster.drain_delay_ms);
         self.context.readiness.set(true);
         serve(self.listener, router, self.context.drain.clone(), delay).await;
@@ -115,6 +120,9 @@ async fn app(
     let commands = Commands::new(cluster, rpc, deadline);
     let (tail, typing, presence) = tail(context, &db, &commands, &streams, (&rooms, stop));
     let tokens = Arc::new(TokenCache::new(config.limits.token_cache));
+    let rates = Rates::new(streams.clone());
+    let tasks = context.tasks.tracker();
+    tasks.spawn(rates.clone().run(stop.clone()));
     let follow = Follow {
         db: db.clone(),
         streams,
@@ -122,7 +130,7 @@ async fn app(
         settings: config.cluster.clone(),
         clock: context.clock.clone(),
         stop: stop.clone(),
-        tasks: context.tasks.tracker().clone(),
+        tasks: tasks.clone(),
     };
     let applied = Applied {
         tail: tail.clone(),
@@ -165,6 +173,8 @@ async fn app(
         sync,
         typing,
         presence,
+        rates,
+        rules: routes::rules::of_all(&routes::all()),
     }))
 }
 

@@ -8,6 +8,7 @@ mod limits;
 mod log;
 mod postgres;
 mod presence;
+mod rate_limits;
 mod redis;
 mod rooms;
 mod rpc;
@@ -24,6 +25,7 @@ pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use presence::Presence;
+pub use rate_limits::{Rate, RateLimits};
 pub use redis::Redis;
 pub use rooms::Rooms;
 pub use rpc::Rpc;
@@ -56,6 +58,9 @@ pub struct Config {
     /// Queues, caches, deadlines.
     #[serde(default)]
     pub limits: Limits,
+    /// How often clients may do what.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// Rooms: default version and what may be created.
     #[serde(default)]
     pub rooms: Rooms,

@@ -6,6 +6,7 @@
 
 mod alias;
 mod create;
+mod entrants;
 mod follow_upgrade;
 mod fork;
 mod load;
@@ -47,6 +48,8 @@ pub(crate) struct RoomShard {
     /// Told when a batch with new jobs is committed.
     jobs: Arc<Notify>,
     has_jobs: bool,
+    /// Those whom the batch lets in, and whether their account is deactivated.
+    entrants: HashMap<String, bool>,
     /// Counts batches, to find the rooms that were not used for longest.
     batch: u64,
 }
@@ -69,6 +72,7 @@ impl RoomShard {
             keeps_recent: false,
             jobs,
             has_jobs: false,
+            entrants: HashMap::new(),
             batch: 0,
         }
     }
@@ -164,6 +168,7 @@ impl ShardWriter for RoomShard {
         self.evict();
         self.preload(commands).await?;
         self.preload_receipts(commands).await?;
+        self.load_entrants(commands).await?;
         let forks = |pending: &&Pending<RoomCommand>| {
             matches!(pending.command.command, Some(Command::SubmitPdus(_)))
         };

@@ -16,6 +16,6 @@ pub use command::CommandId;
 pub use error::MatrixError;
 pub use membership::{HistoryVisibility, Membership};
 pub use nid::{EventNid, RoomNid, SlotNid, SnapshotNid, TypeNid, UserNid};
-pub use secret::{AccessToken, RefreshToken, ServerSecret};
+pub use secret::{AccessToken, LoginToken, RefreshToken, ServerSecret};
 pub use shard::{Generation, Position, Shard, ShardFamily, Vector};
 pub use token::{PageToken, SoftPlace, SyncToken, TokenError};

@@ -1,7 +1,7 @@
 //! Accounts, devices, tokens, profiles, filters and jobs: reads for everybody, and the steps of
 //! jobs. All else is written in batches of the user's shard ([`crate::batch::UserRows`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ganglion_model::{Position, RoomNid, Shard, UserNid};
 use tokio_postgres::Row;
@@ -21,6 +21,37 @@ pub struct AccountRecord {
     pub password_hash: Option<String>,
     /// Deactivated for good.
     pub deactivated: bool,
+    /// No request is served but a logout.
+    pub locked: bool,
+    /// No request is served that others would see.
+    pub suspended: bool,
+}
+
+/// [`AccountRecord::kind`] of an ordinary account.
+pub const PERSON: i16 = 0;
+/// [`AccountRecord::kind`] of who may use the administration's endpoints.
+pub const ADMINISTRATOR: i16 = 1;
+
+/// How an account stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// As [`AccountRecord::kind`].
+    pub kind: i16,
+    /// Deactivated for good.
+    pub deactivated: bool,
+    /// No request is served but a logout.
+    pub locked: bool,
+    /// No request is served that others would see.
+    pub suspended: bool,
+}
+
+/// A token with which another device of a user logs in, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginTokenRecord {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// When it ends by itself.
+    pub expires_at: i64,
 }
 
 /// Whose an access token is.
@@ -38,6 +69,10 @@ pub struct TokenRecord {
     pub expires_at: Option<i64>,
     /// Where it stands among the device's tokens.
     pub stage: TokenStage,
+    /// As [`AccountRecord::locked`].
+    pub locked: bool,
+    /// As [`AccountRecord::suspended`].
+    pub suspended: bool,
 }
 
 /// Where a token stands among the tokens of its device.
@@ -134,14 +169,22 @@ pub struct JobRecord {
     pub body: Vec<u8>,
 }
 
-const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL \
-    FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
-const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
-    WHERE user_nid = ANY($1)";
+const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL, \
+    a.locked, a.suspended FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
+const STANDINGS: &str = "SELECT user_nid, kind, deactivated_at IS NOT NULL, locked, suspended \
+    FROM accounts WHERE user_nid = ANY($1)";
 const ERASED: &str = "SELECT u.user_id, a.deactivated_at FROM users u \
     JOIN accounts a ON a.user_nid = u.user_nid \
     WHERE u.user_id = ANY($1) AND a.erased AND a.deactivated_at IS NOT NULL";
-const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage \
+const DEACTIVATED: &str = "SELECT u.user_id FROM users u \
+    JOIN accounts a ON a.user_nid = u.user_nid \
+    WHERE u.user_id = ANY($1) AND a.deactivated_at IS NOT NULL";
+const LOGIN_TOKENS: &str = "SELECT token_hash, user_nid, expires_at FROM login_tokens \
+    WHERE token_hash = ANY($1)";
+const LOGIN_TOKEN_OWNER: &str = "SELECT u.user_id FROM login_tokens t \
+    JOIN users u ON u.user_nid = t.user_nid WHERE t.token_hash = $1";
+const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage, \
+    a.locked, a.suspended \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
     JOIN accounts a ON a.user_nid = t.user_nid \
     WHERE t.token_hash = $1 AND a.deactivated_at IS NULL";
@@ -182,8 +225,11 @@ const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
     ACCOUNT,
-    ACTIVE,
+    STANDINGS,
     ERASED,
+    DEACTIVATED,
+    LOGIN_TOKENS,
+    LOGIN_TOKEN_OWNER,
     TOKEN,
     ACCESS_PLACES,
     REFRESH_PLACES,
@@ -220,25 +266,35 @@ pub async fn account(
             kind: row.try_get(1)?,
             password_hash: row.try_get(2)?,
             deactivated: row.try_get(3)?,
+            locked: row.try_get(4)?,
+            suspended: row.try_get(5)?,
         })
     })
     .transpose()
 }
 
-/// Which of the users have an account, and whether it is active.
+/// Which of the users have an account, and how it stands.
 ///
 /// # Errors
 /// As [`Connection::query`].
-pub async fn active_accounts(
+pub async fn standings(
     connection: &Connection,
     users: &[UserNid],
-) -> Result<HashMap<UserNid, bool>, StorageError> {
+) -> Result<HashMap<UserNid, Standing>, StorageError> {
     let nids = numbers(users);
     let rows = connection
-        .query(ACTIVE, &[(&nids, Type::INT8_ARRAY)])
+        .query(STANDINGS, &[(&nids, Type::INT8_ARRAY)])
         .await?;
     rows.iter()
-        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .map(|row| {
+            let standing = Standing {
+                kind: row.try_get(1)?,
+                deactivated: row.try_get(2)?,
+                locked: row.try_get(3)?,
+                suspended: row.try_get(4)?,
+            };
+            Ok((UserNid(row.try_get(0)?), standing))
+        })
         .collect()
 }
 
@@ -259,6 +315,65 @@ pub async fn erased(
         .collect()
 }
 
+/// Those of the users whose account is deactivated.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn deactivated(
+    connection: &Connection,
+    user_ids: &[&str],
+) -> Result<HashSet<String>, StorageError> {
+    let rows = connection
+        .query(DEACTIVATED, &[(&user_ids, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Those of the login tokens that exist, by their hashes.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn login_tokens(
+    connection: &Connection,
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], LoginTokenRecord>, StorageError> {
+    let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+    let rows = connection
+        .query(LOGIN_TOKENS, &[(&hashes, Type::BYTEA_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let record = LoginTokenRecord {
+                user_nid: UserNid(row.try_get(1)?),
+                expires_at: row.try_get(2)?,
+            };
+            Ok((decode_hash(row)?, record))
+        })
+        .collect()
+}
+
+/// The user of a login token, by its hash; `None` if it is not known.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn login_token_owner(
+    connection: &Connection,
+    token_hash: &[u8; 32],
+) -> Result<Option<String>, StorageError> {
+    let hash = token_hash.as_slice();
+    let row = connection
+        .query_opt(LOGIN_TOKEN_OWNER, &[(&hash, Type::BYTEA)])
+        .await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// The first column, a hash.
+fn decode_hash(row: &Row) -> Result<[u8; 32], StorageError> {
+    let hash: &[u8] = row.try_get(0)?;
+    hash.try_into()
+        .map_err(|_not_32| StorageError::inconsistent("token_hash: not 32 bytes"))
+}
+
 /// Whose an access token is, by its hash; `None` if it is not known or its account is deactivated.
 ///
 /// # Errors
@@ -277,6 +392,8 @@ pub async fn token(
             kind: row.try_get(3)?,
             expires_at: row.try_get(4)?,
             stage: TokenStage::decode(row.try_get(5)?)?,
+            locked: row.try_get(6)?,
+            suspended: row.try_get(7)?,
         })
     })
     .transpose()
@@ -315,16 +432,12 @@ async fn places(
         .await?;
     rows.iter()
         .map(|row| {
-            let hash: &[u8] = row.try_get(0)?;
-            let hash = hash
-                .try_into()
-                .map_err(|_not_32| StorageError::inconsistent("token_hash: not 32 bytes"))?;
             let place = TokenPlace {
                 user_nid: UserNid(row.try_get(1)?),
                 device_id: row.try_get(2)?,
                 stage: TokenStage::decode(row.try_get(3)?)?,
             };
-            Ok((hash, place))
+            Ok((decode_hash(row)?, place))
         })
         .collect()
 }

@@ -1,4 +1,5 @@
-//! The only Redis of Ganglion: one stream per shard log, and capped streams of soft state ([`SoftStream`]).
+//! The only Redis of Ganglion: one stream per shard log, capped streams of soft state
+//! ([`SoftStream`]), and the shared state of rate limits.
 //!
 //! An entry's id is `<generation>-<last position>`, so Redis itself refuses a late or a double
 //! publication, and a reader goes on from its own position. Streams only make readers fast: whatever
@@ -8,6 +9,7 @@
 
 mod publish;
 mod read;
+mod settle;
 mod soft;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub use soft::{Run, SoftEntry, SoftId, SoftRead, SoftReader, SoftStream};
 
 static ERRORS: Counter = Counter::new(
     "ganglion_stream_errors_total",
-    "Calls to Redis that failed, by what was asked: publish, soft, read.",
+    "Calls to Redis that failed, by what was asked: publish, soft, read, settle.",
 );
 
 /// A call to Redis failed. Nothing is lost by it: PostgreSQL has what Redis has not.

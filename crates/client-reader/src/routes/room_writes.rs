@@ -28,6 +28,9 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId};
 use crate::caller::Caller;
 use crate::state::AppState;
 
+pub(crate) use redact::redaction_id;
+pub(crate) use send::sending_id;
+
 pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::room::create_room::v3::Request, _, _>(create_room::post);
     routes.ruma::<ruma::api::client::membership::join_room_by_id::v3::Request, _, _>(join::by_id);

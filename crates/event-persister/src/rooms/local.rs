@@ -115,6 +115,7 @@ impl RoomShard {
             .filter_map(|(event_type, key)| room.state(event_type, key))
             .map(|held| held.event.clone())
             .collect();
+        let entrant = self.entrant(room, &intent).await?;
         let extremities = room.extremities.iter().rev().take(MAX_PREV_EVENTS);
         let draft = Draft {
             room_id: Some(room.id.clone()),
@@ -143,6 +144,7 @@ impl RoomShard {
         };
         let row = self.place(room, part, arrival).await?;
         part.jobs.extend(job);
+        part.rows.entrants.extend(entrant);
         part.unsigned.push(Unsigned {
             row,
             pdu: event.clone(),

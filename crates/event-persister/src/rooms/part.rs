@@ -124,6 +124,7 @@ impl Part {
         self.rows.gone_aliases.extend(other.rows.gone_aliases);
         self.rows.published.extend(other.rows.published);
         self.rows.replaced.extend(other.rows.replaced);
+        self.rows.entrants.extend(other.rows.entrants);
         self.entries.extend(other.entries);
         self.jobs.extend(other.jobs);
         for (key, row) in other.rows.receipts {

@@ -9,6 +9,7 @@ use ganglion_proto::persister::{
     CreateFilter, Deactivate, ForgetRoom, Register, SetPassword, SetPresence, SetProfileField,
     UserCommand,
 };
+use ganglion_storage::accounts::Standing;
 use ganglion_storage::batch::{
     AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
     PasswordRow, PresenceRow, ProfileRow, UserRows,
@@ -22,6 +23,8 @@ use super::jobs;
 mod account_data;
 mod devices;
 mod follow_upgrade;
+mod login_tokens;
+mod moderation;
 
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
@@ -64,19 +67,15 @@ impl Draft {
             MatrixError::new(400, "M_UNRECOGNIZED", "a command of a later version")
         })?;
         if !matches!(command, Command::Register(_)) {
-            match self.facts.accounts.get(&user) {
-                Some(true) => {}
-                Some(false) => {
-                    let message = "this account is deactivated";
-                    return Err(MatrixError::new(403, "M_USER_DEACTIVATED", message));
-                }
-                None => return Err(MatrixError::forbidden("there is no such account")),
-            }
+            self.may_be_served(user, command)?;
         }
         match command {
             Command::Register(register) => self.register(user, register),
             Command::Login(login) => {
                 let device = checked_device(login.device.as_ref())?;
+                if let Some(token) = &login.login_token {
+                    self.use_login_token(user, token)?;
+                }
                 self.log_in(user, device);
                 Ok(self.done(String::new()))
             }
@@ -94,6 +93,9 @@ impl Draft {
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
+            Command::SetStanding(set) => self.set_standing(user, set),
+            Command::Report(report) => self.report(id, user, report),
+            Command::CreateLoginToken(create) => self.create_login_token(user, create),
             Command::SetTag(set) => self.set_tag(user, set),
             Command::FollowUpgrade(follow) => self.follow_upgrade(user, follow),
             Command::SetPresence(set) => self.set_presence(user, set),
@@ -136,7 +138,11 @@ impl Draft {
             password_hash: Some(register.password_hash.clone()).filter(|hash| !hash.is_empty()),
             created_at: self.now_ms,
         });
-        self.facts.accounts.insert(user, true);
+        let standing = Standing {
+            kind,
+            ..Standing::default()
+        };
+        self.facts.accounts.insert(user, standing);
         if let Some(device) = device {
             self.log_in(user, device);
         }
@@ -158,6 +164,7 @@ impl Draft {
                 .filter(|(owner, id)| *owner == user && *id != set.device_id)
                 .map(|(_, id)| id.clone())
                 .collect();
+            self.end_login_tokens(user);
             self.delete_devices(user, &others);
         }
         Ok(self.done(String::new()))
@@ -190,7 +197,9 @@ impl Draft {
             at: self.now_ms,
             erase: wish.erase,
         });
-        self.facts.accounts.insert(user, false);
+        if let Some(standing) = self.facts.accounts.get_mut(&user) {
+            standing.deactivated = true;
+        }
         self.done(String::new())
     }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ganglion_model::{RoomNid, Shard, UserNid};
 use ganglion_proto::persister::UserCommand;
 use ganglion_proto::persister::user_command::Command;
-use ganglion_storage::accounts::{self, DataKey, RegistrationTokenRecord, TokenPlace};
+use ganglion_storage::accounts::{
+    self, DataKey, LoginTokenRecord, RegistrationTokenRecord, Standing, TokenPlace,
+};
 use ganglion_storage::{Connection, StorageError, intern};
 use ruma::UserId;
 
@@ -16,14 +18,16 @@ use crate::shared::Shared;
 pub(super) struct Facts {
     /// The users of the commands that belong to this shard and this server.
     pub(super) users: HashMap<String, UserNid>,
-    /// Those of them that have an account, and whether it is active.
-    pub(super) accounts: HashMap<UserNid, bool>,
+    /// Those of them that have an account, and how it stands.
+    pub(super) accounts: HashMap<UserNid, Standing>,
     /// Those of the devices that commands name or end that exist.
     pub(super) devices: HashSet<(UserNid, String)>,
     /// Where the access tokens that commands name stand.
     pub(super) access: HashMap<[u8; 32], TokenPlace>,
     /// The same of refresh tokens.
     pub(super) refresh: HashMap<[u8; 32], TokenPlace>,
+    /// The login tokens that commands name, those that exist.
+    pub(super) login_tokens: HashMap<[u8; 32], LoginTokenRecord>,
     pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
     /// The profiles of users that change theirs.
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
@@ -67,7 +71,7 @@ impl Facts {
             .into_iter()
             .collect();
         let nids: Vec<UserNid> = users.values().copied().collect();
-        let accounts = accounts::active_accounts(&primary, &nids).await?;
+        let accounts = accounts::standings(&primary, &nids).await?;
         let mut facts = Self {
             users,
             accounts,
@@ -87,6 +91,7 @@ impl Facts {
         let mut all_devices = Vec::new();
         let mut access = Vec::new();
         let mut refresh = Vec::new();
+        let mut login_tokens = Vec::new();
         let mut tokens = Vec::new();
         let mut profiles = Vec::new();
         let mut rooms = BTreeSet::new();
@@ -98,6 +103,7 @@ impl Facts {
                 Some(Command::Register(register)) => tokens.extend(&register.registration_token),
                 Some(Command::Login(login)) => {
                     devices.extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
+                    login_tokens.extend(login.login_token.as_ref().and_then(|token| hash(token)));
                 }
                 Some(Command::UpdateDevice(update)) => {
                     devices.push((*user, update.device_id.clone()));
@@ -139,6 +145,9 @@ impl Facts {
         }
         if !refresh.is_empty() {
             self.refresh = accounts::refresh_places(primary, &refresh).await?;
+        }
+        if !login_tokens.is_empty() {
+            self.login_tokens = accounts::login_tokens(primary, &login_tokens).await?;
         }
         if !tokens.is_empty() {
             let tokens: Vec<String> = tokens.into_iter().cloned().collect();

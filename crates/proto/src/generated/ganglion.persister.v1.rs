@@ -261,6 +261,9 @@ pub struct Redact {
     pub device_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "5")]
     pub txn_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// M_USER_SUSPENDED if the event is another's.
+    #[prost(bool, tag = "35")]
+    pub own_only: bool,
 }
 /// Events made elsewhere, signed, whose signatures the caller has checked; parents before children.
 /// Each is authorised, put in order, and the room's state is resolved over its forward extremities.
@@ -356,7 +359,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 40, 41, 50"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 35, 36, 37, 40, 41, 50"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -390,6 +393,12 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "35")]
+        SetStanding(super::SetStanding),
+        #[prost(message, tag = "36")]
+        Report(super::Report),
+        #[prost(message, tag = "37")]
+        CreateLoginToken(super::CreateLoginToken),
         #[prost(message, tag = "40")]
         SetTag(super::SetTag),
         #[prost(message, tag = "41")]
@@ -439,6 +448,10 @@ pub struct RefreshToken {
 pub struct Login {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<NewDevice>,
+    /// SHA-256 of the login token that stands for a password: used up in the same batch; M_FORBIDDEN if it
+    /// is not, or no longer, one.
+    #[prost(bytes = "bytes", optional, tag = "35")]
+    pub login_token: ::core::option::Option<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Logout {
@@ -577,6 +590,41 @@ pub struct Deactivate {
     /// Noted; ends account data and filters, too.
     #[prost(bool, tag = "1")]
     pub erase: bool,
+}
+/// What the server's administration lets the account do; absent: unchanged. M_NOT_FOUND if there is no
+/// such account, or no more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetStanding {
+    #[prost(bool, optional, tag = "1")]
+    pub locked: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "2")]
+    pub suspended: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    pub administrator: ::core::option::Option<bool>,
+    /// Asked by an administrator, who has no power over another one; else by the operator.
+    #[prost(bool, tag = "4")]
+    pub by_administrator: bool,
+}
+/// Keeps a report by the user: of a room, of an event in it, or of another user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Report {
+    #[prost(string, optional, tag = "1")]
+    pub room_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub event_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub reported_user: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A token with which the user logs another device in, once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateLoginToken {
+    /// SHA-256.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub token_hash: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub lifetime_ms: i64,
 }
 /// Generated client implementations.
 pub mod room_writer_client {
