@@ -8,7 +8,7 @@ IN = $(if $(FOLDER),--folder $(FOLDER))
 BINARIES = --bin client-reader --bin event-persister --bin pusher --bin ganglion
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs scale fmt lint layers test test-unit helm proto
+.PHONY: help setup up down status logs scale fmt lint layers test test-unit model helm proto
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,14 @@ test: ## Builds the roles and runs every test
 
 test-unit: ## Runs the tests that need no cluster
 	@$(CARGO) test --workspace --exclude ganglion-tests --locked
+
+model: ## Plays random histories against a model of /sync: HISTORIES=200 SEED=1 SHRINK=1 SETTINGS=limits.tail_entries=20
+	@deploy/setup.sh tests
+	@$(CARGO) build --locked $(BINARIES)
+	@GANGLION_BIN_DIR=$(CURDIR)/target/debug GANGLION_MODEL_HISTORIES=$(or $(HISTORIES),200) \
+		$(if $(SEED),GANGLION_MODEL_SEED=$(SEED)) $(if $(SHRINK),GANGLION_MODEL_SHRINK=1) \
+		GANGLION_TEST_SETTINGS=$(SETTINGS) \
+		$(CARGO) test --locked -p ganglion-tests --test it -- sync_model --nocapture
 
 helm: ## Tests the chart
 	@helm/test.sh

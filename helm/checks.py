@@ -111,7 +111,8 @@ def grace_is_longer_than_the_drain():
 
 def section_keys(section):
     text = (ROOT / "crates/config/src/sections" / f"{section}.rs").read_text()
-    body = re.search(rf"pub struct {section.capitalize()} {{(.*?)^}}", text, re.S | re.M).group(1)
+    name = "".join(word.capitalize() for word in section.split("_"))
+    body = re.search(rf"pub struct {name} {{(.*?)^}}", text, re.S | re.M).group(1)
     return set(re.findall(r"^    pub (\w+):", body, re.M))
 
 

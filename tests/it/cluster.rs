@@ -5,6 +5,7 @@ mod kills;
 mod load;
 mod nul;
 pub(crate) mod owners;
+mod presence;
 mod primary;
 mod pusher;
 mod redis;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ganglion_launcher::{Facts, LocalCluster, Options};
+use ganglion_launcher::{Facts, LocalCluster, Options, Role};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::NoTls;
 
@@ -104,6 +104,7 @@ pub(crate) async fn shared() -> &'static Shared {
             runtime.block_on(async {
                 let mut options = options("shared");
                 options.pgbouncer = true;
+                options.settings = settings();
                 let cluster = Box::pin(LocalCluster::start(options)).await.unwrap();
                 Shared {
                     facts: cluster.facts(),
@@ -114,6 +115,16 @@ pub(crate) async fn shared() -> &'static Shared {
         tokio::task::spawn_blocking(start).await.unwrap()
     };
     SHARED.get_or_init(make).await
+}
+
+/// `GANGLION_TEST_SETTINGS`: settings of the roles of the shared cluster, as in
+/// `limits.tail_entries=20,limits.tail_bytes=100000`.
+fn settings() -> Vec<(String, String)> {
+    let text = std::env::var("GANGLION_TEST_SETTINGS").unwrap_or_default();
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 impl Shared {
@@ -135,6 +146,21 @@ impl Shared {
             .filter_map(|process| process.http_url.clone())
             .collect()
     }
+}
+
+/// Runs the tool against a cluster; what it printed.
+#[track_caller]
+pub(crate) fn tool(cluster: &LocalCluster, arguments: &[&str]) -> String {
+    let config = cluster.config_of(Role::ClientReader);
+    let output = std::process::Command::new(bin_dir().join("ganglion"))
+        .args(arguments)
+        .arg("--config")
+        .arg(config.with_file_name("ganglion.toml"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A connection to a database.

@@ -141,6 +141,12 @@ impl User {
         request(Method::GET, &self.url, &path, Some(&self.token), None).await
     }
 
+    /// A request below `/_matrix/client/v1`.
+    pub(crate) async fn call_v1(&self, method: Method, path: &str, body: &Value) -> Reply {
+        let path = format!("/_matrix/client/v1{path}");
+        request(method, &self.url, &path, Some(&self.token), Some(body)).await
+    }
+
     /// Sends a message with this content; the event's id.
     pub(crate) async fn send_content(&self, room: &str, event_type: &str, body: Value) -> String {
         let txn = format!("{:016x}", rand::random::<u64>());

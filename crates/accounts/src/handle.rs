@@ -168,11 +168,20 @@ impl Accounts {
         token_hash: &[u8; 32],
     ) -> Result<OwnedUserId, MatrixError> {
         let owner = read!(self, barrier, |c| rows::refresh_owner(c, token_hash));
-        let owner = owner.ok_or_else(|| unknown_token(false))?;
-        UserId::parse(&owner).map_err(|_invalid| {
-            tracing::error!(user.id = owner, "users.user_id is not one");
-            MatrixError::internal()
-        })
+        stored_user(&owner.ok_or_else(|| unknown_token(false))?)
+    }
+
+    /// Whose a login token is; `None` if nobody has it.
+    ///
+    /// # Errors
+    /// 503 if the database is away.
+    pub async fn login_token_owner(
+        &self,
+        barrier: &Barrier,
+        token_hash: &[u8; 32],
+    ) -> Result<Option<OwnedUserId>, MatrixError> {
+        let owner = read!(self, barrier, |c| rows::login_token_owner(c, token_hash));
+        owner.as_deref().map(stored_user).transpose()
     }
 
     /// Whether an account can be made with a registration token.
@@ -289,6 +298,13 @@ impl Accounts {
     }
 }
 
+fn stored_user(user_id: &str) -> Result<OwnedUserId, MatrixError> {
+    UserId::parse(user_id).map_err(|_invalid| {
+        tracing::error!(user.id = user_id, "users.user_id is not one");
+        MatrixError::internal()
+    })
+}
+
 fn identity(record: &TokenRecord) -> Result<Identity, MatrixError> {
     let broken = |what: &str| {
         tracing::error!(user.id = %record.user_id, "{what} is not one");
@@ -299,6 +315,8 @@ fn identity(record: &TokenRecord) -> Result<Identity, MatrixError> {
         user_nid: record.user_nid,
         device_id: <&DeviceId>::from(record.device_id.as_str()).to_owned(),
         kind: UserKind::from_i16(record.kind).ok_or_else(|| broken("accounts.kind"))?,
+        locked: record.locked,
+        suspended: record.suspended,
         first_use: record.stage == TokenStage::Next,
     })
 }

@@ -120,19 +120,55 @@ fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, argon2::password_
         .to_string())
 }
 
-/// Whether a new password may be taken: at least `min_length` characters.
+/// Whether a new password may be taken: long enough, and with a character of each class that is asked
+/// for (`accounts.password_…`).
 ///
 /// # Errors
-/// `M_WEAK_PASSWORD` for a short one, `M_INVALID_PARAM` for one beyond 512 bytes.
-pub fn check_strength(password: &str, min_length: usize) -> Result<(), MatrixError> {
+/// `M_WEAK_PASSWORD` for a weak one, `M_INVALID_PARAM` for one beyond 512 bytes.
+pub fn check_strength(
+    password: &str,
+    policy: &ganglion_config::Accounts,
+) -> Result<(), MatrixError> {
     if password.len() > MAX_BYTES {
         return Err(MatrixError::invalid_param(
             "a password has at most 512 bytes",
         ));
     }
-    if password.chars().count() < min_length {
-        let message = format!("a password has at least {min_length} characters");
-        return Err(MatrixError::new(400, "M_WEAK_PASSWORD", message));
+    let weak =
+        |what: &str| MatrixError::new(400, "M_WEAK_PASSWORD", format!("a password has {what}"));
+    if password.chars().count() < policy.password_min_length {
+        return Err(weak(&format!(
+            "at least {} characters",
+            policy.password_min_length
+        )));
+    }
+    let has = |is_of: fn(char) -> bool| password.chars().any(is_of);
+    let symbol = |c: char| !c.is_alphanumeric();
+    for (required, there, what) in [
+        (
+            policy.password_require_digit,
+            has(char::is_numeric),
+            "a digit",
+        ),
+        (
+            policy.password_require_lowercase,
+            has(char::is_lowercase),
+            "a small letter",
+        ),
+        (
+            policy.password_require_uppercase,
+            has(char::is_uppercase),
+            "a capital letter",
+        ),
+        (
+            policy.password_require_symbol,
+            has(symbol),
+            "a character that is neither letter nor digit",
+        ),
+    ] {
+        if required && !there {
+            return Err(weak(what));
+        }
     }
     Ok(())
 }

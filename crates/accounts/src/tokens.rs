@@ -64,6 +64,10 @@ pub struct Identity {
     pub device_id: OwnedDeviceId,
     /// What kind of account it is.
     pub kind: UserKind,
+    /// The account is locked: nothing is served but a logout.
+    pub locked: bool,
+    /// The account is suspended: nothing is served that others would see.
+    pub suspended: bool,
     /// True if the token came of a refresh and nobody is known to have used it before: its use ends
     /// the tokens before it.
     pub first_use: bool,

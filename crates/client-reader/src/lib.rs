@@ -2,6 +2,7 @@
 
 mod applied;
 mod caller;
+mod limits;
 mod routes;
 mod state;
 
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::middleware::from_fn_with_state;
 use ganglion_accounts::passwords::Passwords;
 use ganglion_accounts::{Accounts, Parts, TokenCache};
 use ganglion_cluster::follower::Follow;
+use ganglion_cluster::rates::Rates;
 use ganglion_cluster::{Cluster, Commands, Follower, Join};
 use ganglion_http_kit::{Limits, layers, serve};
 use ganglion_model::{ServerSecret, Shard};
@@ -20,7 +23,7 @@ use ganglion_rpc::RpcClients;
 use ganglion_runtime::{Context, Service};
 use ganglion_storage::Database;
 use ganglion_stream::Streams;
-use ganglion_sync::{SyncEngine, SyncParts, Tail};
+use ganglion_sync::{Presence, PresenceParts, SyncEngine, SyncParts, Tail, Typing};
 use ruma::ServerName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -86,7 +89,9 @@ impl Service for ClientReader {
         let config = &self.context.config;
         let routes = routes::all();
         let limits = Limits::new(&config.http, routes.long_polls());
-        let router = layers(routes.into_router().with_state(self.app), limits);
+        let counted = from_fn_with_state(self.app.clone(), limits::by_address);
+        let router = routes.into_router().layer(counted).with_state(self.app);
+        let router = layers(router, limits);
         let delay = Duration::from_millis(config.cluster.drain_delay_ms);
         self.context.readiness.set(true);
         serve(self.listener, router, self.context.drain.clone(), delay).await;
@@ -109,16 +114,23 @@ async fn app(
     let secret = std::fs::read(path)
         .with_context(|| format!("secrets.server_secret_file {}", path.display()))?;
     let rooms = Rooms::new(config.limits.event_cache_bytes);
-    let tail = Tail::new(rooms.clone(), &config.limits);
+    let streams = Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?;
+    let rpc = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
+    let deadline = Duration::from_millis(config.rpc.deadline_ms);
+    let commands = Commands::new(cluster, rpc, deadline);
+    let (tail, typing, presence) = tail(context, &db, &commands, &streams, (&rooms, stop));
     let tokens = Arc::new(TokenCache::new(config.limits.token_cache));
+    let rates = Rates::new(streams.clone());
+    let tasks = context.tasks.tracker();
+    tasks.spawn(rates.clone().run(stop.clone()));
     let follow = Follow {
         db: db.clone(),
-        streams: Streams::open(&config.redis, &config.server.name).map_err(anyhow::Error::msg)?,
+        streams,
         shards: Shard::followed().collect(),
         settings: config.cluster.clone(),
         clock: context.clock.clone(),
         stop: stop.clone(),
-        tasks: context.tasks.tracker().clone(),
+        tasks: tasks.clone(),
     };
     let applied = Applied {
         tail: tail.clone(),
@@ -128,6 +140,8 @@ async fn app(
     let sync = SyncEngine::new(SyncParts {
         db: db.clone(),
         tail,
+        typing: typing.clone(),
+        presence: presence.clone(),
         rooms: rooms.clone(),
         follower: follower.clone(),
         clock: context.clock.clone(),
@@ -146,8 +160,6 @@ async fn app(
     let (memory, passes) = (hashing.argon2_memory_kib, hashing.argon2_passes);
     let passwords = Passwords::new(memory, passes, config.limits.password_hashes)
         .map_err(anyhow::Error::msg)?;
-    let rpc = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
-    let deadline = Duration::from_millis(config.rpc.deadline_ms);
     Ok(AppState::new(Inner {
         config: config.clone(),
         server_name,
@@ -157,7 +169,42 @@ async fn app(
         rooms,
         accounts,
         passwords,
-        commands: Commands::new(cluster, rpc, deadline),
+        commands,
         sync,
+        typing,
+        presence,
+        rates,
+        rules: routes::rules::of_all(&routes::all()),
     }))
+}
+
+/// The memory of the logs, and the soft state beside them.
+fn tail(
+    context: &Context,
+    db: &Database,
+    commands: &Commands,
+    streams: &Streams,
+    (rooms, stop): (&Rooms, &CancellationToken),
+) -> (Tail, Typing, Presence) {
+    let config = &context.config;
+    let tasks = context.tasks.tracker();
+    let typing = Typing::new(streams, stop, tasks);
+    let (presence, start) = Presence::new(PresenceParts {
+        streams: streams.clone(),
+        db: db.clone(),
+        commands: commands.clone(),
+        clock: context.clock.clone(),
+        settings: config.presence.clone(),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    });
+    let tail = Tail::new(
+        rooms.clone(),
+        typing.clone(),
+        presence.clone(),
+        &config.limits,
+    );
+    typing.start(tail.clone(), streams, stop.clone(), tasks);
+    start.start(tail.clone());
+    (tail, typing, presence)
 }

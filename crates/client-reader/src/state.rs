@@ -1,17 +1,22 @@
 //! What all handlers of one process share.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use ganglion_accounts::Accounts;
 use ganglion_accounts::passwords::Passwords;
 use ganglion_cluster::Commands;
+use ganglion_cluster::rates::Rates;
 use ganglion_config::Config;
 use ganglion_model::{Clock, ServerSecret};
 use ganglion_rooms::Rooms;
 use ganglion_storage::Database;
-use ganglion_sync::SyncEngine;
+use ganglion_sync::{Presence, SyncEngine, Typing};
+use http::Method;
 use ruma::OwnedServerName;
+
+use crate::routes::rules::Rules;
 
 /// The parts; a clone is the same.
 #[derive(Clone)]
@@ -28,6 +33,11 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) commands: Commands,
     pub(crate) sync: SyncEngine,
+    pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
+    pub(crate) rates: Rates,
+    /// What holds for each endpoint, by method and path template.
+    pub(crate) rules: HashMap<(Method, String), Rules>,
 }
 
 impl AppState {

@@ -3,7 +3,8 @@
 //!
 //! The parts, from the bottom: [`membership`] counts heartbeats, [`assignment`] says who should own
 //! what, [`owner`] holds leases and commits batches, [`commands`] finds the owner for a caller,
-//! [`follower`] brings every position of every log to a reader exactly once.
+//! [`follower`] brings every position of every log to a reader exactly once, [`rates`] counts over all
+//! instances how often something was done.
 #![warn(missing_docs)]
 #![warn(clippy::future_not_send)]
 
@@ -12,6 +13,7 @@ pub mod commands;
 pub mod follower;
 pub mod membership;
 pub mod owner;
+pub mod rates;
 pub mod retention;
 
 mod backoff;

@@ -18,6 +18,8 @@ impl Config {
         self.check_cluster(&mut found);
         self.check_limits(&mut found);
         self.check_accounts(&mut found);
+        self.check_presence(&mut found);
+        self.check_rate_limits(&mut found);
         found
     }
 
@@ -204,10 +206,50 @@ impl Config {
         );
         at_least(
             found,
+            "accounts.login_token_lifetime_ms",
+            accounts.login_token_lifetime_ms,
+            1_000,
+        );
+        at_least(
+            found,
             "accounts.access_token_lifetime_ms",
             accounts.access_token_lifetime_ms,
             1_000,
         );
+    }
+}
+
+impl Config {
+    fn check_presence(&self, found: &mut Vec<Problem>) {
+        let presence = &self.presence;
+        at_least(found, "presence.refresh_ms", presence.refresh_ms, 100);
+        let offline = presence.refresh_ms.saturating_mul(3) / 2;
+        at_least(found, "presence.offline_ms", presence.offline_ms, offline);
+        at_least(found, "presence.active_ms", presence.active_ms, 100);
+        let idle = presence.active_ms;
+        at_least(found, "presence.idle_ms", presence.idle_ms, idle);
+    }
+
+    fn check_rate_limits(&self, found: &mut Vec<Problem>) {
+        for (name, rate) in self.rate_limits.rates() {
+            let key = format!("rate_limits.{name}");
+            at_least(found, &format!("{key}.burst"), rate.burst.into(), 1);
+            // What lies beyond is less than a unit of the buckets' time, or more than a day of it.
+            if !(0.000_01..=1_000_000.0).contains(&rate.per_second) {
+                found.push(Problem::new(
+                    &format!("{key}.per_second"),
+                    format!("{}; write 0.00001 to 1000000", rate.per_second),
+                ));
+            }
+        }
+        for user in &self.rate_limits.exempt_users {
+            if !user.starts_with('@') || !user.contains(':') {
+                found.push(Problem::new(
+                    "rate_limits.exempt_users",
+                    format!("`{user}` is no user id; write e.g. @bot:example.org"),
+                ));
+            }
+        }
     }
 }
 

@@ -10,6 +10,6 @@ mod sections;
 
 pub use load::{ConfigError, Problem};
 pub use sections::{
-    Accounts, Admin, Cluster, Config, Http, Limits, Log, LogFormat, Postgres, Redis, Rooms, Rpc,
-    Secrets, Server,
+    Accounts, Admin, Cluster, Config, Http, Limits, Log, LogFormat, Postgres, Presence, Rate,
+    RateLimits, Redis, Rooms, Rpc, Secrets, Server,
 };

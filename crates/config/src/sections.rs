@@ -7,6 +7,8 @@ mod http;
 mod limits;
 mod log;
 mod postgres;
+mod presence;
+mod rate_limits;
 mod redis;
 mod rooms;
 mod rpc;
@@ -22,6 +24,8 @@ pub use http::Http;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
+pub use presence::Presence;
+pub use rate_limits::{Rate, RateLimits};
 pub use redis::Redis;
 pub use rooms::Rooms;
 pub use rpc::Rpc;
@@ -54,9 +58,15 @@ pub struct Config {
     /// Queues, caches, deadlines.
     #[serde(default)]
     pub limits: Limits,
+    /// How often clients may do what.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// Rooms: default version and what may be created.
     #[serde(default)]
     pub rooms: Rooms,
+    /// Presence of users.
+    #[serde(default)]
+    pub presence: Presence,
     /// Registration and login.
     #[serde(default)]
     pub accounts: Accounts,

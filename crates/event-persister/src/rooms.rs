@@ -7,6 +7,8 @@
 mod alias;
 mod counts;
 mod create;
+mod entrants;
+mod follow_upgrade;
 mod fork;
 mod load;
 mod local;
@@ -16,6 +18,7 @@ mod pdus;
 mod place;
 mod receipts;
 mod redact;
+mod relations;
 mod room;
 mod upgrade;
 
@@ -28,7 +31,9 @@ use ganglion_model::{MatrixError, Shard};
 use ganglion_proto::persister::RoomCommand;
 use ganglion_proto::persister::room_command::Command;
 use ganglion_storage::StorageError;
+use ganglion_storage::batch::UserRows;
 use ruma::{OwnedRoomId, RoomId};
+use tokio::sync::Notify;
 
 use self::part::{Part, Step, Stop, Unsigned};
 use self::room::Room;
@@ -41,6 +46,11 @@ pub(crate) struct RoomShard {
     rooms: HashMap<OwnedRoomId, Room>,
     /// The batch has events made elsewhere: those of the batch are remembered, for forks from them.
     keeps_recent: bool,
+    /// Told when a batch with new jobs is committed.
+    jobs: Arc<Notify>,
+    has_jobs: bool,
+    /// Those whom the batch lets in, and whether their account is deactivated.
+    entrants: HashMap<String, bool>,
     /// Counts batches, to find the rooms that were not used for longest.
     batch: u64,
 }
@@ -54,12 +64,16 @@ enum Done {
 }
 
 impl RoomShard {
-    pub(crate) fn new(shared: Arc<Shared>, shard: Shard) -> Self {
+    /// `jobs` wakes [`crate::users::jobs::Jobs::run`].
+    pub(crate) fn new(shared: Arc<Shared>, shard: Shard, jobs: Arc<Notify>) -> Self {
         Self {
             shared,
             shard,
             rooms: HashMap::new(),
             keeps_recent: false,
+            jobs,
+            has_jobs: false,
+            entrants: HashMap::new(),
             batch: 0,
         }
     }
@@ -155,6 +169,7 @@ impl ShardWriter for RoomShard {
         self.evict();
         self.preload(commands).await?;
         self.preload_receipts(commands).await?;
+        self.load_entrants(commands).await?;
         let forks = |pending: &&Pending<RoomCommand>| {
             matches!(pending.command.command, Some(Command::SubmitPdus(_)))
         };
@@ -175,10 +190,15 @@ impl ShardWriter for RoomShard {
         }
         self.sign(&mut batch).await?;
         let last = batch.next - 1;
+        let jobs = std::mem::take(&mut batch.jobs);
+        self.has_jobs = !jobs.is_empty();
         let (rooms, entries) = batch.into_rows();
         Ok(Prepared {
             rooms,
-            users: Default::default(),
+            users: UserRows {
+                jobs,
+                ..UserRows::default()
+            },
             last,
             entries,
             outcomes,
@@ -186,13 +206,18 @@ impl ShardWriter for RoomShard {
     }
 
     fn committed(&mut self) {
+        if std::mem::take(&mut self.has_jobs) {
+            self.jobs.notify_one();
+        }
         for room in self.rooms.values_mut() {
             room.recent.clear();
             room.running.committed();
+            room.related.committed();
         }
     }
 
     fn reset(&mut self) {
+        self.has_jobs = false;
         self.rooms.clear();
     }
 }

@@ -79,6 +79,13 @@ impl Power {
         &self.creators
     }
 
+    /// Whether the levels name a creator although creators stand above all numbers.
+    #[must_use]
+    pub fn ranks_creators(&self) -> bool {
+        let mut creators = self.creators.iter();
+        self.privileges_creators && creators.any(|user| self.users.contains_key(user.as_str()))
+    }
+
     /// The level of a user.
     #[must_use]
     pub fn user(&self, user: &UserId) -> Level {

@@ -6,9 +6,11 @@ mod keys;
 mod logs;
 mod migrate;
 mod registration_tokens;
+mod reports;
 mod scale;
 mod status;
 mod up;
+mod users;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +44,12 @@ pub(crate) enum Command {
     /// Works on registration tokens
     #[command(subcommand)]
     RegistrationTokens(registration_tokens::Command),
+    /// Works on accounts
+    #[command(subcommand)]
+    Users(users::Command),
+    /// Works on what users have reported
+    #[command(subcommand)]
+    Reports(reports::Command),
 }
 
 impl Command {
@@ -56,6 +64,8 @@ impl Command {
             Self::Config(command) => command.run(),
             Self::Keys(command) => command.run(),
             Self::RegistrationTokens(command) => command.run().await,
+            Self::Users(command) => command.run().await,
+            Self::Reports(command) => command.run().await,
         }
     }
 }

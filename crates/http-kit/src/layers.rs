@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::address::{ClientAddress, Peer};
 use crate::error::ApiError;
 use crate::ruma_body::BodyLimit;
 
@@ -46,6 +47,7 @@ pub struct Limits {
     timeout: Duration,
     long_polls: Arc<Vec<String>>,
     body: BodyLimit,
+    trusted_proxies: usize,
 }
 
 impl Limits {
@@ -58,6 +60,7 @@ impl Limits {
             timeout: Duration::from_millis(config.request_timeout_ms),
             long_polls: Arc::new(long_polls),
             body: BodyLimit(config.max_body_bytes),
+            trusted_proxies: config.trusted_proxies,
         }
     }
 }
@@ -86,6 +89,9 @@ async fn bounded(State(limits): State<Limits>, mut request: Request, next: Next)
         REFUSED.increment(1);
         return ApiError(MatrixError::limit_exceeded(BUSY_MS)).into_response();
     };
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let address = ClientAddress::of(request.headers(), peer, limits.trusted_proxies);
+    request.extensions_mut().insert(address);
     request.extensions_mut().insert(limits.body);
     let _counted = InWork::new();
     let work = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();

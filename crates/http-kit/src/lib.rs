@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 #![warn(clippy::future_not_send)]
 
+mod address;
 mod auth;
 mod error;
 mod layers;
@@ -12,9 +13,10 @@ mod routes;
 mod ruma_body;
 mod serve;
 
+pub use address::ClientAddress;
 pub use auth::{Authenticate, bearer_token};
 pub use error::ApiError;
 pub use layers::{Limits, layers};
 pub use routes::Routes;
-pub use ruma_body::{BodyLimit, JsonBytes, RawRequest, Ruma, RumaBody};
+pub use ruma_body::{BodyLimit, JsonBytes, RawRequest, Ruma, RumaBody, path_arguments};
 pub use serve::serve;

@@ -1,6 +1,6 @@
 //! Which handler serves which path: the servers' route table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
 use axum::handler::Handler;
@@ -18,6 +18,7 @@ pub struct Routes<S> {
     paths: BTreeMap<String, MethodRouter<S>>,
     table: Vec<(Method, String)>,
     long_polls: Vec<String>,
+    limited: BTreeSet<(String, String)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -34,6 +35,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             paths: BTreeMap::new(),
             table: Vec::new(),
             long_polls: Vec::new(),
+            limited: BTreeSet::new(),
         }
     }
 
@@ -45,6 +47,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         for path in stable_paths::<R>() {
+            self.note_limit::<R>(&path);
             self.at(<R as Metadata>::METHOD, &path, handler.clone());
         }
     }
@@ -58,9 +61,24 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         for path in stable_paths::<R>() {
+            self.note_limit::<R>(&path);
             self.at(<R as Metadata>::METHOD, &path, handler.clone());
             self.long_polls.push(path);
         }
+    }
+
+    fn note_limit<R: Metadata>(&mut self, path: &str) {
+        if R::RATE_LIMITED {
+            let method = <R as Metadata>::METHOD.to_string();
+            self.limited.insert((method, path.to_owned()));
+        }
+    }
+
+    /// Whether the specification says of an endpoint that it is rate limited.
+    #[must_use]
+    pub fn is_limited(&self, method: &Method, path: &str) -> bool {
+        self.limited
+            .contains(&(method.to_string(), path.to_owned()))
     }
 
     /// Serves a path that ruma does not know, or only in another form.

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use ganglion_model::MatrixError;
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{Extensions, HeaderValue, Method, Uri, header};
 use http_body_util::BodyExt as _;
 use percent_encoding::percent_decode_str;
 use ruma::api::error::FromHttpRequestError;
@@ -34,7 +34,7 @@ impl<S: Send + Sync, T: IncomingRequest + Send + 'static> FromRequest<S> for Rum
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let arguments = path_arguments(&request)?;
+        let arguments = path_arguments(request.extensions(), request.uri())?;
         let (parts, bytes) = body_of(request).await?;
         let mut request = http::Request::new(bytes.as_slice());
         *request.method_mut() = parts.method;
@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequest<S> for RawRequest {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let arguments = path_arguments(&request)?;
+        let arguments = path_arguments(request.extensions(), request.uri())?;
         let (_, body) = body_of(request).await?;
         Ok(Self { arguments, body })
     }
@@ -116,12 +116,15 @@ fn is_json(bytes: &[u8]) -> Result<(), MatrixError> {
 }
 
 /// The values of the path's placeholders, decoded, in order.
-fn path_arguments(request: &Request) -> Result<Vec<String>, ApiError> {
-    let Some(matched) = request.extensions().get::<MatchedPath>() else {
+///
+/// # Errors
+/// `M_INVALID_PARAM` for one that is not UTF-8 or has a NUL.
+pub fn path_arguments(extensions: &Extensions, uri: &Uri) -> Result<Vec<String>, ApiError> {
+    let Some(matched) = extensions.get::<MatchedPath>() else {
         return Ok(Vec::new());
     };
     let template = matched.as_str().split('/');
-    let values = template.zip(request.uri().path().split('/'));
+    let values = template.zip(uri.path().split('/'));
     values
         .filter(|(name, _)| name.starts_with('{'))
         .map(|(name, value)| {

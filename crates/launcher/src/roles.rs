@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ganglion_config::{
-    Accounts, Admin, Config, Http, Limits, Log, Postgres, Redis, Rooms, Rpc,
-    Secrets as SecretFiles, Server,
+    Accounts, Admin, Config, Http, Limits, Log, Postgres, Presence, Rate, RateLimits, Redis, Rooms,
+    Rpc, Secrets as SecretFiles, Server,
 };
 
 use crate::children::Recipe;
@@ -15,6 +15,12 @@ use crate::options::Options;
 use crate::programs::role_binary;
 use crate::role::Role;
 use crate::secrets::{SUPERUSER, password_file};
+
+/// A cluster on one machine is for tests and for loads that one machine makes.
+const UNHINDERED: Rate = Rate {
+    burst: 1_000_000,
+    per_second: 100_000.0,
+};
 
 /// The ports of the stores, and of HAProxy for clients.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +124,9 @@ fn config(
         admin: Admin::default(),
         cluster: ganglion_config::Cluster::default(),
         limits: Limits::default(),
+        rate_limits: RateLimits::all_at(UNHINDERED),
         rooms: Rooms::default(),
+        presence: Presence::default(),
         accounts: Accounts {
             registration: options.registration.clone(),
             ..Accounts::default()

@@ -71,6 +71,22 @@ impl MatrixError {
         }
     }
 
+    /// 401 `M_USER_LOCKED` (client-server API, "Account locking").
+    #[must_use]
+    pub fn user_locked() -> Self {
+        Self {
+            extra: Some(r#"{"soft_logout":true}"#.to_owned()),
+            ..Self::new(401, "M_USER_LOCKED", "this account is locked")
+        }
+    }
+
+    /// 403 `M_USER_SUSPENDED` (client-server API, "Account suspension").
+    #[must_use]
+    pub fn user_suspended() -> Self {
+        let message = "you cannot do this while your account is suspended";
+        Self::new(403, "M_USER_SUSPENDED", message)
+    }
+
     /// 503 `M_UNKNOWN`: a shared dependency is away; the client may try again.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {

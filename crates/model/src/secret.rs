@@ -104,3 +104,34 @@ impl std::fmt::Debug for RefreshToken {
         f.write_str("RefreshToken(…)")
     }
 }
+
+/// A login token as the client holds it: `glt_<random>`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginToken(String);
+
+impl LoginToken {
+    /// A new token with 192 random bits.
+    #[must_use]
+    pub fn generate() -> Self {
+        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+        Self(format!("glt_{random}"))
+    }
+
+    /// What the database holds instead of the token.
+    #[must_use]
+    pub fn hash_of(token: &str) -> [u8; 32] {
+        Sha256::digest(token.as_bytes()).into()
+    }
+
+    /// To hand to the client; never to a log.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for LoginToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LoginToken(…)")
+    }
+}

@@ -5,8 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::shard::{Generation, Position, ROOM_SHARDS, Shard, Vector};
 
-/// The first byte of a sync token. A later layout appends fields; an older reader skips them.
-const SYNC_VERSION: u8 = 1;
+/// The first byte of a sync token. A later layout appends fields; an older reader skips them. Layout 2
+/// has the places in the streams of soft state.
+const SYNC_VERSION: u8 = 2;
+const OLDEST_VERSION: u8 = 1;
 /// Longer tokens than this are not ours.
 const MAX_TOKEN_LENGTH: usize = 1024;
 
@@ -14,6 +16,15 @@ const MAX_TOKEN_LENGTH: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a token of this server")]
 pub struct TokenError;
+
+/// A place in a stream of soft state, which is lost with Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SoftPlace {
+    /// Names the life of Redis in which `at` was; 0: none.
+    pub run: u32,
+    /// Counts up with Redis's time; only its order means something outside `sync`.
+    pub at: i64,
+}
 
 /// What `/sync` hands out as `next_batch`: everything the client has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +37,12 @@ pub struct SyncToken {
     pub user: Position,
     /// Position in the device log.
     pub devices: Position,
+    /// The typing notices that the client has.
+    pub typing: SoftPlace,
+    /// In some room the client believes that somebody is typing.
+    pub sees_typing: bool,
+    /// The presence that the client has.
+    pub presence: SoftPlace,
 }
 
 impl SyncToken {
@@ -39,6 +56,11 @@ impl SyncToken {
         write_varint(&mut bytes, self.devices);
         for position in self.rooms.0 {
             write_varint(&mut bytes, position);
+        }
+        bytes.push(u8::from(self.sees_typing));
+        for place in [self.typing, self.presence] {
+            write_varint(&mut bytes, i64::from(place.run));
+            write_varint(&mut bytes, place.at);
         }
         format!("s{}", URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -56,7 +78,7 @@ impl SyncToken {
             .decode(encoded)
             .map_err(|_not_base64| TokenError)?;
         let (version, mut rest) = bytes.split_first().ok_or(TokenError)?;
-        if *version < SYNC_VERSION {
+        if *version < OLDEST_VERSION {
             return Err(TokenError);
         }
         let generation =
@@ -70,13 +92,28 @@ impl SyncToken {
         if generation < 1 {
             return Err(TokenError);
         }
-        Ok(Self {
+        let mut token = Self {
             generation,
             rooms: Vector(rooms),
             user,
             devices,
-        })
+            typing: SoftPlace::default(),
+            sees_typing: false,
+            presence: SoftPlace::default(),
+        };
+        if *version > OLDEST_VERSION {
+            token.sees_typing = read_varint(&mut rest)? != 0;
+            token.typing = read_soft_place(&mut rest)?;
+            token.presence = read_soft_place(&mut rest)?;
+        }
+        Ok(token)
     }
+}
+
+fn read_soft_place(bytes: &mut &[u8]) -> Result<SoftPlace, TokenError> {
+    let run = u32::try_from(read_varint(bytes)?).map_err(|_too_big| TokenError)?;
+    let at = read_varint(bytes)?;
+    Ok(SoftPlace { run, at })
 }
 
 /// A place in one room's timeline, between two events: after every event whose number is at or

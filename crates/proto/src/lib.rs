@@ -23,3 +23,8 @@ pub mod log {
 pub mod persister {
     include!("generated/ganglion.persister.v1.rs");
 }
+
+/// What the streams of soft state carry.
+pub mod soft {
+    include!("generated/ganglion.soft.v1.rs");
+}

@@ -9,6 +9,7 @@ fn generated_code_is_up_to_date() {
     let files = [
         "ganglion/log/v1/log.proto",
         "ganglion/persister/v1/persister.proto",
+        "ganglion/soft/v1/soft.proto",
     ]
     .map(|f| protos.join(f));
     let descriptors = protox::compile(files, [protos.clone()]).expect("the protos compile");
@@ -27,7 +28,11 @@ fn generated_code_is_up_to_date() {
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)
         .expect("code is generated");
-    for name in ["ganglion.log.v1.rs", "ganglion.persister.v1.rs"] {
+    for name in [
+        "ganglion.log.v1.rs",
+        "ganglion.persister.v1.rs",
+        "ganglion.soft.v1.rs",
+    ] {
         let wanted = std::fs::read_to_string(out.join(name)).expect("generated");
         let found = std::fs::read_to_string(checked_in.join(name)).expect("checked in");
         assert!(wanted == found, "{name} is out of date: run `make proto`");

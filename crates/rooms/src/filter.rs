@@ -57,11 +57,25 @@ pub fn accepts_type(filter: &RoomEventFilter, event_type: &str) -> bool {
 /// True if a filter of data outside rooms lets something of this type, from this user, pass.
 #[must_use]
 pub fn accepts_data(filter: &Filter, event_type: &str, sender: &UserId) -> bool {
+    accepts_data_type(filter, event_type)
+        && listed(filter.senders.as_deref(), &filter.not_senders, |id| {
+            id == sender
+        })
+}
+
+/// True if a filter of data outside rooms lets something of this type pass, if it is from the right user.
+#[must_use]
+pub fn accepts_data_type(filter: &Filter, event_type: &str) -> bool {
     listed(filter.types.as_deref(), &filter.not_types, |pattern| {
         matches(pattern, event_type)
-    }) && listed(filter.senders.as_deref(), &filter.not_senders, |id| {
-        id == sender
     })
+}
+
+/// The limit of a filter of data outside rooms.
+#[must_use]
+pub fn data_limit(filter: &Filter) -> Option<usize> {
+    let limit = filter.limit?;
+    Some(usize::try_from(u64::from(limit)).unwrap_or(usize::MAX))
 }
 
 /// True if members are to be loaded lazily.

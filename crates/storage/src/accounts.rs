@@ -1,9 +1,9 @@
 //! Accounts, devices, tokens, profiles, filters and jobs: reads for everybody, and the steps of
 //! jobs. All else is written in batches of the user's shard ([`crate::batch::UserRows`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use ganglion_model::{RoomNid, Shard, UserNid};
+use ganglion_model::{Position, RoomNid, Shard, UserNid};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -21,6 +21,37 @@ pub struct AccountRecord {
     pub password_hash: Option<String>,
     /// Deactivated for good.
     pub deactivated: bool,
+    /// No request is served but a logout.
+    pub locked: bool,
+    /// No request is served that others would see.
+    pub suspended: bool,
+}
+
+/// [`AccountRecord::kind`] of an ordinary account.
+pub const PERSON: i16 = 0;
+/// [`AccountRecord::kind`] of who may use the administration's endpoints.
+pub const ADMINISTRATOR: i16 = 1;
+
+/// How an account stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// As [`AccountRecord::kind`].
+    pub kind: i16,
+    /// Deactivated for good.
+    pub deactivated: bool,
+    /// No request is served but a logout.
+    pub locked: bool,
+    /// No request is served that others would see.
+    pub suspended: bool,
+}
+
+/// A token with which another device of a user logs in, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginTokenRecord {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// When it ends by itself.
+    pub expires_at: i64,
 }
 
 /// Whose an access token is.
@@ -38,6 +69,10 @@ pub struct TokenRecord {
     pub expires_at: Option<i64>,
     /// Where it stands among the device's tokens.
     pub stage: TokenStage,
+    /// As [`AccountRecord::locked`].
+    pub locked: bool,
+    /// As [`AccountRecord::suspended`].
+    pub suspended: bool,
 }
 
 /// Where a token stands among the tokens of its device.
@@ -116,7 +151,7 @@ impl RegistrationTokenRecord {
 /// An act over many rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
-    /// The shard of its user.
+    /// The shard of its user, or of the room it is about.
     pub shard: Shard,
     /// Its id, the same for ever.
     pub job_id: [u8; 16],
@@ -130,13 +165,26 @@ pub struct JobRecord {
     pub done: RoomNid,
     /// When it was ordered.
     pub created_at: i64,
+    /// What more it is about, in a form of its kind.
+    pub body: Vec<u8>,
 }
 
-const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL \
-    FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
-const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
-    WHERE user_nid = ANY($1)";
-const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage \
+const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL, \
+    a.locked, a.suspended FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
+const STANDINGS: &str = "SELECT user_nid, kind, deactivated_at IS NOT NULL, locked, suspended \
+    FROM accounts WHERE user_nid = ANY($1)";
+const ERASED: &str = "SELECT u.user_id, a.deactivated_at FROM users u \
+    JOIN accounts a ON a.user_nid = u.user_nid \
+    WHERE u.user_id = ANY($1) AND a.erased AND a.deactivated_at IS NOT NULL";
+const DEACTIVATED: &str = "SELECT u.user_id FROM users u \
+    JOIN accounts a ON a.user_nid = u.user_nid \
+    WHERE u.user_id = ANY($1) AND a.deactivated_at IS NOT NULL";
+const LOGIN_TOKENS: &str = "SELECT token_hash, user_nid, expires_at FROM login_tokens \
+    WHERE token_hash = ANY($1)";
+const LOGIN_TOKEN_OWNER: &str = "SELECT u.user_id FROM login_tokens t \
+    JOIN users u ON u.user_nid = t.user_nid WHERE t.token_hash = $1";
+const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage, \
+    a.locked, a.suspended \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
     JOIN accounts a ON a.user_nid = t.user_nid \
     WHERE t.token_hash = $1 AND a.deactivated_at IS NULL";
@@ -156,12 +204,17 @@ const OWN_PUSH_RULES: &str = "SELECT a.user_nid, u.user_id, a.content FROM accou
     WHERE a.user_nid = ANY($1) AND a.room_nid = 0 AND a.type = 'm.push_rules'";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
+const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content, d.pos FROM account_data d \
+    JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) AS k (user_nid, room_nid, type) \
+    USING (user_nid, room_nid, type) WHERE d.shard = $1";
 const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
     ORDER BY user_nid, field";
+const PRESENCE: &str = "SELECT user_nid, state, last_active, status_msg, status_at, updated_at \
+    FROM presence WHERE user_nid = ANY($1)";
 const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
 const REGISTRATION_TOKENS: &str = "SELECT token, uses_allowed, completed, expires_at \
     FROM registration_tokens WHERE token = ANY($1)";
-const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at \
+const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at, j.body \
     FROM jobs j JOIN users u ON u.user_nid = j.user_nid WHERE j.shard = ANY($1) \
     ORDER BY j.created_at, j.job_id LIMIT $2";
 const ADVANCE_JOB: &str = "UPDATE jobs SET done = greatest(done, $3) \
@@ -175,7 +228,11 @@ const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
     ACCOUNT,
-    ACTIVE,
+    STANDINGS,
+    ERASED,
+    DEACTIVATED,
+    LOGIN_TOKENS,
+    LOGIN_TOKEN_OWNER,
     TOKEN,
     ACCESS_PLACES,
     REFRESH_PLACES,
@@ -185,7 +242,9 @@ pub(crate) const STATEMENTS: &[&str] = &[
     DEVICES,
     OWN_PUSH_RULES,
     ACCOUNT_DATA,
+    PIECES,
     PROFILES,
+    PRESENCE,
     FILTER,
     REGISTRATION_TOKENS,
     JOBS,
@@ -211,26 +270,112 @@ pub async fn account(
             kind: row.try_get(1)?,
             password_hash: row.try_get(2)?,
             deactivated: row.try_get(3)?,
+            locked: row.try_get(4)?,
+            suspended: row.try_get(5)?,
         })
     })
     .transpose()
 }
 
-/// Which of the users have an account, and whether it is active.
+/// Which of the users have an account, and how it stands.
 ///
 /// # Errors
 /// As [`Connection::query`].
-pub async fn active_accounts(
+pub async fn standings(
     connection: &Connection,
     users: &[UserNid],
-) -> Result<HashMap<UserNid, bool>, StorageError> {
+) -> Result<HashMap<UserNid, Standing>, StorageError> {
     let nids = numbers(users);
     let rows = connection
-        .query(ACTIVE, &[(&nids, Type::INT8_ARRAY)])
+        .query(STANDINGS, &[(&nids, Type::INT8_ARRAY)])
         .await?;
     rows.iter()
-        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .map(|row| {
+            let standing = Standing {
+                kind: row.try_get(1)?,
+                deactivated: row.try_get(2)?,
+                locked: row.try_get(3)?,
+                suspended: row.try_get(4)?,
+            };
+            Ok((UserNid(row.try_get(0)?), standing))
+        })
         .collect()
+}
+
+/// Of some users, those who wished to be erased when their account was deactivated, and when that was,
+/// in milliseconds since the epoch.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn erased(
+    connection: &Connection,
+    users: &[&str],
+) -> Result<Vec<(String, i64)>, StorageError> {
+    let rows = connection
+        .query(ERASED, &[(&users, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// Those of the users whose account is deactivated.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn deactivated(
+    connection: &Connection,
+    user_ids: &[&str],
+) -> Result<HashSet<String>, StorageError> {
+    let rows = connection
+        .query(DEACTIVATED, &[(&user_ids, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Those of the login tokens that exist, by their hashes.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn login_tokens(
+    connection: &Connection,
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], LoginTokenRecord>, StorageError> {
+    let hashes: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+    let rows = connection
+        .query(LOGIN_TOKENS, &[(&hashes, Type::BYTEA_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let record = LoginTokenRecord {
+                user_nid: UserNid(row.try_get(1)?),
+                expires_at: row.try_get(2)?,
+            };
+            Ok((decode_hash(row)?, record))
+        })
+        .collect()
+}
+
+/// The user of a login token, by its hash; `None` if it is not known.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn login_token_owner(
+    connection: &Connection,
+    token_hash: &[u8; 32],
+) -> Result<Option<String>, StorageError> {
+    let hash = token_hash.as_slice();
+    let row = connection
+        .query_opt(LOGIN_TOKEN_OWNER, &[(&hash, Type::BYTEA)])
+        .await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// The first column, a hash.
+fn decode_hash(row: &Row) -> Result<[u8; 32], StorageError> {
+    let hash: &[u8] = row.try_get(0)?;
+    hash.try_into()
+        .map_err(|_not_32| StorageError::inconsistent("token_hash: not 32 bytes"))
 }
 
 /// Whose an access token is, by its hash; `None` if it is not known or its account is deactivated.
@@ -251,6 +396,8 @@ pub async fn token(
             kind: row.try_get(3)?,
             expires_at: row.try_get(4)?,
             stage: TokenStage::decode(row.try_get(5)?)?,
+            locked: row.try_get(6)?,
+            suspended: row.try_get(7)?,
         })
     })
     .transpose()
@@ -289,16 +436,12 @@ async fn places(
         .await?;
     rows.iter()
         .map(|row| {
-            let hash: &[u8] = row.try_get(0)?;
-            let hash = hash
-                .try_into()
-                .map_err(|_not_32| StorageError::inconsistent("token_hash: not 32 bytes"))?;
             let place = TokenPlace {
                 user_nid: UserNid(row.try_get(1)?),
                 device_id: row.try_get(2)?,
                 stage: TokenStage::decode(row.try_get(3)?)?,
             };
-            Ok((hash, place))
+            Ok((decode_hash(row)?, place))
         })
         .collect()
 }
@@ -417,6 +560,42 @@ pub async fn account_data(
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
+/// One piece of account data: whose, of which room (`None`: global), of which type.
+pub type DataKey = (UserNid, Option<RoomNid>, String);
+
+/// Pieces of account data of users of one shard, those that are there: content, and where in the log
+/// of the shard it was set.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn pieces_of_account_data(
+    connection: &Connection,
+    shard: Shard,
+    keys: &[DataKey],
+) -> Result<HashMap<DataKey, (Vec<u8>, Position)>, StorageError> {
+    let users: Vec<i64> = keys.iter().map(|(user, ..)| user.0).collect();
+    let number = |room: Option<RoomNid>| room.map_or(0, |room| room.0);
+    let rooms: Vec<i64> = keys.iter().map(|(_, room, _)| number(*room)).collect();
+    let types: Vec<&str> = keys.iter().map(|(.., name)| name.as_str()).collect();
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&users as _, Type::INT8_ARRAY),
+        (&rooms as _, Type::INT8_ARRAY),
+        (&types as _, Type::TEXT_ARRAY),
+    ];
+    let rows = connection.query(PIECES, &params).await?;
+    rows.iter()
+        .map(|row| {
+            let room: i64 = row.try_get(1)?;
+            let room = (room != 0).then_some(RoomNid(room));
+            Ok((
+                (UserNid(row.try_get(0)?), room, row.try_get(2)?),
+                (row.try_get(3)?, row.try_get(4)?),
+            ))
+        })
+        .collect()
+}
+
 /// The profile fields of users, each a JSON value; in order of user and field.
 ///
 /// # Errors
@@ -432,6 +611,48 @@ pub async fn profiles(
     rows.iter()
         .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?)))
         .collect()
+}
+
+/// A user's presence as it was last written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceRecord {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// 0 offline, 1 unavailable, 2 online.
+    pub state: i16,
+    /// In milliseconds since the epoch; 0: not known.
+    pub last_active: i64,
+    /// The status message.
+    pub status_msg: Option<String>,
+    /// When it was set, in milliseconds since the epoch; 0: never.
+    pub status_at: i64,
+    /// When this was written, in milliseconds since the epoch.
+    pub updated_at: i64,
+}
+
+/// The presence of those of the users of whom there is one.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn presence(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<PresenceRecord>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(PRESENCE, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    let decode = |row: &Row| {
+        Ok(PresenceRecord {
+            user_nid: UserNid(row.try_get(0)?),
+            state: row.try_get(1)?,
+            last_active: row.try_get(2)?,
+            status_msg: row.try_get(3)?,
+            status_at: row.try_get(4)?,
+            updated_at: row.try_get(5)?,
+        })
+    };
+    rows.iter().map(decode).collect()
 }
 
 /// A filter's body; `None` if the user has none of that id.
@@ -561,5 +782,6 @@ fn decode_job(row: &Row) -> Result<JobRecord, StorageError> {
         kind: row.try_get(4)?,
         done: RoomNid(row.try_get(5)?),
         created_at: row.try_get(6)?,
+        body: row.try_get(7)?,
     })
 }

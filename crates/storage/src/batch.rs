@@ -15,8 +15,8 @@ pub use room_rows::{
 };
 pub use user_rows::{
     AccountDataRow, AccountRow, DeactivationRow, DeviceNameRow, DeviceRow, Ends, FilterRow,
-    ForgottenRow, JobRow, PasswordRow, ProfileRow, RefreshTokenRow, RevocationRow, TokenRow,
-    UserRows,
+    ForgottenRow, JobRow, LoginTokenRow, PasswordRow, PresenceRow, ProfileRow, RefreshTokenRow,
+    ReportRow, RevocationRow, StandingRow, TokenRow, UserRows,
 };
 
 use crate::connection::{Connection, Param};

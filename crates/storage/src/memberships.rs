@@ -59,8 +59,11 @@ const LAST: &str = "SELECT m.pos, m.membership, m.event_nid, coalesce(m.pos <= f
     LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid \
     WHERE m.shard = $1 AND m.user_nid = $2 AND m.room_nid = $3 ORDER BY m.pos DESC LIMIT 1";
 
+const NEWEST: &str = "SELECT DISTINCT ON (user_nid, room_nid) user_nid, room_nid, membership \
+    FROM user_memberships WHERE user_nid = ANY($1) ORDER BY user_nid, room_nid, pos DESC";
+
 /// Every statement of this module.
-pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM, LAST];
+pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM, LAST, NEWEST];
 
 /// Every room in which a user has or had a membership, with all changes that are not forgotten, in
 /// order of the rooms' numbers.
@@ -96,6 +99,27 @@ pub async fn of_user(
         }
     }
     Ok(rooms)
+}
+
+/// The rooms that users are joined to, in order of users and rooms.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn joined_rooms(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<(UserNid, RoomNid)>, StorageError> {
+    let users: Vec<i64> = users.iter().map(|user| user.0).collect();
+    let rows = connection
+        .query(NEWEST, &[(&users, Type::INT8_ARRAY)])
+        .await?;
+    let mut joined = Vec::with_capacity(rows.len());
+    for row in rows {
+        if decode_membership(row.try_get(2)?)? == Membership::Join {
+            joined.push((UserNid(row.try_get(0)?), RoomNid(row.try_get(1)?)));
+        }
+    }
+    Ok(joined)
 }
 
 /// All changes of a user's membership in one room that are not forgotten, in order.

@@ -1,4 +1,5 @@
-//! The only Redis of Ganglion: one stream per shard log.
+//! The only Redis of Ganglion: one stream per shard log, capped streams of soft state
+//! ([`SoftStream`]), and the shared state of rate limits.
 //!
 //! An entry's id is `<generation>-<last position>`, so Redis itself refuses a late or a double
 //! publication, and a reader goes on from its own position. Streams only make readers fast: whatever
@@ -8,6 +9,8 @@
 
 mod publish;
 mod read;
+mod settle;
+mod soft;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +18,16 @@ use std::time::Duration;
 use ganglion_config::Redis;
 use ganglion_model::Shard;
 use ganglion_telemetry::metrics::Counter;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo as _};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _};
 use tokio::sync::OnceCell;
 
 pub use read::{After, Published, Reader};
+pub use soft::{Run, SoftEntry, SoftId, SoftRead, SoftReader, SoftStream};
 
 static ERRORS: Counter = Counter::new(
     "ganglion_stream_errors_total",
-    "Calls to Redis that failed, by what was asked: publish, read.",
+    "Calls to Redis that failed, by what was asked: publish, soft, read, settle.",
 );
 
 /// A call to Redis failed. Nothing is lost by it: PostgreSQL has what Redis has not.
@@ -81,7 +85,7 @@ impl Streams {
         Ok(Self(Arc::new(Inner {
             endpoints,
             // The server's name keeps clusters apart that share a Redis.
-            key_prefix: format!("ganglion:{server_name}:log:"),
+            key_prefix: format!("ganglion:{server_name}:"),
             length: config.stream_length,
             timeout: Duration::from_millis(config.timeout_ms),
         })))
@@ -100,11 +104,20 @@ impl Streams {
     }
 
     fn key(&self, shard: Shard) -> String {
-        format!("{}{shard}", self.0.key_prefix)
+        format!("{}log:{shard}", self.0.key_prefix)
+    }
+
+    fn soft_key(&self, name: &str) -> String {
+        format!("{}{name}", self.0.key_prefix)
     }
 
     async fn manager(&self, shard: Shard) -> Result<ConnectionManager, StreamError> {
-        let Some(endpoint) = self.0.endpoints.get(self.endpoint_of(shard)) else {
+        self.manager_of(self.endpoint_of(shard)).await
+    }
+
+    /// The connection that all additions to an endpoint share.
+    async fn manager_of(&self, endpoint: usize) -> Result<ConnectionManager, StreamError> {
+        let Some(endpoint) = self.0.endpoints.get(endpoint) else {
             return Err(StreamError::Unavailable("no endpoint".to_owned()));
         };
         let timeout = self.0.timeout;
@@ -116,6 +129,25 @@ impl Streams {
             ConnectionManager::new_lazy_with_config(endpoint.client.clone(), config)
         };
         Ok(endpoint.manager.get_or_try_init(make).await?.clone())
+    }
+
+    /// A connection for one reader.
+    async fn connection(&self, endpoint: usize) -> Result<MultiplexedConnection, StreamError> {
+        let Some(endpoint) = self.0.endpoints.get(endpoint) else {
+            return Err(StreamError::Unavailable("no such endpoint".to_owned()));
+        };
+        let timeout = self.0.timeout;
+        // Every read sets its own deadline for the answer.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(None);
+        let connect = endpoint
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        match tokio::time::timeout(timeout, connect).await {
+            Ok(connection) => Ok(connection?),
+            Err(_elapsed) => Err(StreamError::Unavailable("no connection in time".to_owned())),
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ganglion_model::{Generation, Position, Shard};
+use redis::FromRedisValue as _;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamReadReply};
-use redis::{AsyncConnectionConfig, FromRedisValue as _};
 
 use crate::publish::FIELD;
 use crate::{ERRORS, StreamError, Streams};
@@ -88,7 +88,7 @@ impl Reader {
     ) -> Result<Vec<Published>, StreamError> {
         let mut connection = match connection {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.streams.connection(self.endpoint).await?,
         };
         let mut command = redis::cmd("XREAD");
         // 0 would mean for ever.
@@ -128,24 +128,6 @@ impl Reader {
             }
         }
         Ok(batches)
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, StreamError> {
-        let Some(endpoint) = self.streams.0.endpoints.get(self.endpoint) else {
-            return Err(StreamError::Unavailable("no such endpoint".to_owned()));
-        };
-        let timeout = self.streams.0.timeout;
-        // Every read sets its own deadline for the answer.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(None);
-        let connect = endpoint
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        match tokio::time::timeout(timeout, connect).await {
-            Ok(connection) => Ok(connection?),
-            Err(_elapsed) => Err(StreamError::Unavailable("no connection in time".to_owned())),
-        }
     }
 }
 

@@ -156,3 +156,28 @@ async fn a_redis_that_is_away_is_an_error_in_time() {
     );
     assert!(started.elapsed() < Duration::from_secs(8));
 }
+
+#[tokio::test]
+async fn buckets_are_shared_and_run_empty_by_themselves() {
+    let server = Server::start();
+    let (one, other) = (server.streams(), server.streams());
+    let (mine, yours) = ([1; 16], [2; 16]);
+    let left = one.settle(&[(mine, 400_000), (yours, 0)]).await.unwrap();
+    assert_eq!(left, [400_000, 0]);
+    let left = other.settle(&[(yours, 5), (mine, 100_000)]).await.unwrap();
+    assert!(left[0] <= 5, "{left:?}");
+    assert!((300_000..=500_000).contains(&left[1]), "{left:?}");
+    // What is given back does not go below empty.
+    let left = one.settle(&[(mine, -900_000)]).await.unwrap();
+    assert_eq!(left, [0]);
+    other.settle(&[(mine, 20_000)]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(one.settle(&[(mine, 0)]).await.unwrap(), [0]);
+    // More than one call takes.
+    let many: Vec<_> = (0..1_200_u128)
+        .map(|n| (n.to_be_bytes(), 1_000_000))
+        .collect();
+    let left = one.settle(&many).await.unwrap();
+    assert_eq!(left.len(), many.len());
+    assert!(left.iter().all(|us| *us > 0));
+}

@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
+use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
-use ganglion_rooms::{View, Viewer, filter};
-use ganglion_storage::receipts::Receipt;
+use ganglion_rooms::ignored::Ignored;
+use ganglion_rooms::{RoomEvent, View, Viewer, filter};
 use ganglion_storage::timeline::{self, Range};
 use ganglion_storage::{Heads, StorageError};
-use ruma::DeviceId;
 
 use crate::account_data::{self, AccountData, default_push_rules};
 use crate::engine::{Parts, SyncRequest};
+use crate::lazy::Members;
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
 use crate::receipts;
 use crate::response::{Response, Section};
-use crate::section::{self, Stretch};
+use crate::section::{self, Beside, Stretch};
+use crate::soft::answer as soft;
 use crate::stripped;
+use crate::typing::Told;
 use crate::users::{RoomList, UserRoom};
 
 /// The making of one response.
@@ -27,6 +29,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) request: &'a SyncRequest,
     pub(crate) since: Option<&'a SyncToken>,
     pub(crate) moment: Moment,
+    pub(crate) typing: Told,
     pub(crate) view: View,
     /// What the view showed when it was first asked, or an earlier one.
     pub(crate) heads: Option<Heads>,
@@ -34,6 +37,12 @@ pub(crate) struct Pass<'a> {
     pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
+    /// Whom the user ignores at the moment.
+    pub(crate) ignored: Arc<Ignored>,
+    /// The member events that a lazily loading client has.
+    pub(crate) known: Members,
+    /// Those that the response carries.
+    pub(crate) members: Vec<EventNid>,
 }
 
 impl<'a> Pass<'a> {
@@ -43,11 +52,8 @@ impl<'a> Pass<'a> {
             user_id: &self.request.user_id,
             device_id: Some(&self.request.device_id),
             now_ms: self.now_ms,
+            own_log: self.moment.user,
         }
-    }
-
-    pub(crate) fn device(&self) -> (UserNid, &'a DeviceId) {
-        (self.request.user_nid, &self.request.device_id)
     }
 
     /// The token's position in a room shard.
@@ -73,11 +79,15 @@ impl<'a> Pass<'a> {
 /// Puts the response together. `list` is the user's rooms, complete up to the moment.
 pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Response, StorageError> {
     let mut response = Response::default();
+    let viewer = pass.viewer();
+    pass.ignored = pass.engine.rooms.ignored(&mut pass.view, viewer).await?;
     let mut data = account_data(pass).await?;
     global_account_data(pass, &mut data, &mut response);
     let mut plans = plans(pass, list);
+    soft::add_presence(pass, list, &plans, &mut response);
     let mut receipts = receipts::news(pass, list, &plans).await?;
-    let told = |room| data.has(room) || receipts.has(room);
+    let typing = std::mem::take(&mut pass.typing.rooms);
+    let told = |room| data.has(room) || receipts.has(room) || typing.contains_key(&room);
     drop_unchanged(pass, list, told, &mut plans).await?;
     if pass.since.is_some() {
         // The client knows nothing of these rooms: when their data was set does not matter.
@@ -93,8 +103,12 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     }
     for (nid, plan) in plans {
         if let Some(room) = list.get(&nid) {
-            let pieces = (data.take(nid), receipts.take(nid));
-            add_room(pass, &mut response, (room, plan), pieces).await?;
+            let beside = Beside {
+                account_data: data.take(nid),
+                receipts: receipts.take(nid),
+                typing: soft::typing(pass, room, plan, typing.get(&nid)),
+            };
+            add_room(pass, &mut response, (room, plan), beside).await?;
         }
     }
     Ok(response)
@@ -182,7 +196,7 @@ async fn add_room(
     pass: &mut Pass<'_>,
     response: &mut Response,
     (room, plan): (&UserRoom, Plan),
-    (account_data, receipts): (Vec<(String, bytes::Bytes)>, Vec<Arc<Receipt>>),
+    beside: Beside,
 ) -> Result<(), StorageError> {
     let info = &room.info;
     let now = pass.moment.rooms.get(info.shard);
@@ -191,8 +205,7 @@ async fn add_room(
         room,
         range,
         base,
-        account_data,
-        receipts,
+        beside,
     };
     let (section, json) = match plan {
         Plan::Nothing => return Ok(()),
@@ -226,8 +239,14 @@ async fn add_room(
             section::write(pass, &stretch(range, base)).await?,
         ),
         Plan::Invite(event) => {
-            let place = ("invite_state", event);
             let rooms = &pass.engine.rooms;
+            let found = rooms.events(&mut pass.view, info, [event]).await?;
+            // An invitation of somebody who is ignored never came.
+            let ignored = |event: &Arc<RoomEvent>| pass.ignored.has(&event.sender);
+            if found.get(&event).is_some_and(ignored) {
+                return Ok(());
+            }
+            let place = ("invite_state", event);
             (
                 Section::Invite,
                 stripped::room(rooms, &mut pass.view, info, place).await?,

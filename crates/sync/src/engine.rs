@@ -8,7 +8,7 @@ use ganglion_config::Limits;
 use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::visibility::membership_at;
-use ganglion_rooms::{Rooms, View};
+use ganglion_rooms::{Rooms, View, filter};
 use ganglion_storage::timeline::clamps;
 use ganglion_storage::{Barrier, Database, StorageError};
 use ruma::api::client::filter::FilterDefinition;
@@ -19,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Pass, answer};
 use crate::followed::Kept as _;
-use crate::lazy::Lazy;
+use crate::lazy::{Lazy, Members};
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
+use crate::presence::{Presence, State, Who};
 use crate::response::Response;
+use crate::soft::answer::{presence_is_wanted, typing_is_wanted};
 use crate::tail::{Interest, Tail, Watch};
+use crate::typing::Told;
+use crate::typing::Typing;
 use crate::unread::{self, Remembered};
 use crate::users::RoomList;
 
@@ -43,6 +47,10 @@ pub struct SyncParts {
     /// Filled by `follower`.
     pub tail: Tail,
     /// The same handle that `tail` was made with.
+    pub typing: Typing,
+    /// The same handle that `tail` was made with.
+    pub presence: Presence,
+    /// The same handle that `tail` was made with.
     pub rooms: Rooms,
     /// Follows all shards.
     pub follower: Follower,
@@ -59,6 +67,8 @@ pub struct SyncParts {
 pub(crate) struct Parts {
     pub(crate) db: Database,
     pub(crate) tail: Tail,
+    pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
     pub(crate) rooms: Rooms,
     pub(crate) lazy: Lazy,
     pub(crate) unread: Remembered,
@@ -92,6 +102,8 @@ pub struct SyncRequest {
     pub full_state: bool,
     /// Tell the state at the end of the timelines instead of at their start.
     pub use_state_after: bool,
+    /// The state of presence that the device asks for; offline: none.
+    pub set_presence: State,
     /// What to tell.
     pub filter: FilterDefinition,
 }
@@ -118,6 +130,8 @@ impl SyncEngine {
         Self(Arc::new(Parts {
             db: parts.db,
             tail: parts.tail,
+            typing: parts.typing,
+            presence: parts.presence,
             rooms: parts.rooms,
             lazy: Lazy::new(),
             unread: unread::remembered(),
@@ -135,6 +149,7 @@ impl SyncEngine {
     /// # Errors
     /// As [`SyncError`] says.
     pub async fn sync(&self, request: &SyncRequest) -> Result<Vec<u8>, SyncError> {
+        self.0.presence.synced(request.who(), request.set_presence);
         let fields = request.filter.event_fields.as_deref().map(Fields::new);
         match &request.since {
             None => self.0.initial(request, fields.as_ref()).await,
@@ -156,14 +171,17 @@ impl Parts {
             return Err(SyncError::Busy);
         };
         SYNCS.with(&[("kind", "initial")]).increment(1);
-        self.lazy.forget(request.user_nid, &request.device_id);
+        let known = self.members(request, None);
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let heads = view.snapshot().await?.heads().await?;
-        let moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
+        let mut moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
         let list = RoomList::load(&mut view, request.user_nid).await?;
-        let mut pass = self.pass(request, None, moment, (view, fields));
+        let typing = self.typing(request, None, &list, &mut moment);
+        let mut pass = self.pass(request, None, (moment, known), (view, fields));
+        pass.typing = typing;
         let response = answer(&mut pass, &list).await?;
-        Ok(response.finish(&moment.token()))
+        self.note_members(request, None, &pass);
+        Ok(response.finish(&pass.moment.token()))
     }
 
     async fn incremental(
@@ -175,6 +193,8 @@ impl Parts {
         let wait = request.timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + wait;
         let user_shard = Shard::of_user(&request.user_id);
+        let asked = since.clone();
+        let known = self.members(request, Some(&asked));
         // False: whatever is not there by then is read from PostgreSQL.
         let _caught_up = self
             .follower
@@ -186,7 +206,7 @@ impl Parts {
             // Before anything is looked at: what changes from here on wakes.
             let watch = self.tail.watch(request.user_nid);
             let seen = Moment::of_tail(&self.tail, self.follower.generation(), user_shard);
-            let moment = seen.or(&committed);
+            let mut moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
             let mut view = View::new(&self.db, barrier);
             let is_followed = seen.covers(&moment);
@@ -200,10 +220,15 @@ impl Parts {
             } else {
                 Arc::new(RoomList::load(&mut view, request.user_nid).await?)
             };
-            let mut pass = self.pass(request, Some(&since), moment, (view, fields));
+            let typing = self.typing(request, Some(&since), &list, &mut moment);
+            let place = (moment, known.clone());
+            let mut pass = self.pass(request, Some(&since), place, (view, fields));
             pass.is_followed = is_followed;
+            pass.typing = typing;
             let response = answer(&mut pass, &list).await?;
+            let moment = pass.moment;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
+            self.note_members(request, Some(&asked), &pass);
             if !response.is_empty() || request.full_state || is_over {
                 return Ok(finish(response, &moment));
             }
@@ -222,7 +247,7 @@ impl Parts {
         &'a self,
         request: &'a SyncRequest,
         since: Option<&'a SyncToken>,
-        moment: Moment,
+        (moment, known): (Moment, Members),
         (view, fields): (View, Option<&'a Fields>),
     ) -> Pass<'a> {
         let now_ms = self.clock.now_ms();
@@ -231,12 +256,54 @@ impl Parts {
             request,
             since,
             moment,
+            typing: Told::default(),
             view,
             heads: None,
             is_followed: false,
             fields,
             now_ms,
+            ignored: Arc::default(),
+            known,
+            members: Vec::new(),
         }
+    }
+
+    /// The member events that the client has, if it loads them lazily.
+    fn members(&self, request: &SyncRequest, since: Option<&SyncToken>) -> Members {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            self.lazy.begin(device, since)
+        } else {
+            Members::default()
+        }
+    }
+
+    /// What the client will have with the response.
+    fn note_members(&self, request: &SyncRequest, since: Option<&SyncToken>, pass: &Pass<'_>) {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            let tokens = (since, &pass.moment.token());
+            self.lazy.sent(device, tokens, pass.members.iter().copied());
+        }
+    }
+
+    /// Who types, where that is to be told; the moment gets its place.
+    fn typing(
+        &self,
+        request: &SyncRequest,
+        since: Option<&SyncToken>,
+        list: &RoomList,
+        moment: &mut Moment,
+    ) -> Told {
+        let known = since.map(|since| (since.typing, since.sees_typing));
+        let mut told = self.typing.told(known, list);
+        if !typing_is_wanted(request) {
+            told.rooms.clear();
+            told.sees_typing = false;
+        }
+        moment.typing = told.now;
+        moment.sees_typing = told.sees_typing;
+        told
     }
 
     /// Positions of an older generation count only as far as its history was kept.
@@ -280,13 +347,32 @@ impl Parts {
                 .collect(),
         };
         watch.add(&interest, &moment.rooms, moment.user);
+        let mut rooms = interest.rooms.iter().map(|(_, room)| *room);
+        if typing_is_wanted(request) && self.typing.has_changed(moment.typing, &mut rooms) {
+            return Ok(true);
+        }
+        if presence_is_wanted(request) && self.presence.has_changed(moment.presence) {
+            return Ok(true);
+        }
         let woken = tokio::select! {
             () = watch.woken() => true,
             () = tokio::time::sleep_until(deadline) => false,
             () = self.drain.cancelled() => false,
+            () = self.stay_present(request) => false,
         };
         self.count_parked();
         Ok(woken)
+    }
+
+    /// Says again and again that the device is there, for ever.
+    async fn stay_present(&self, request: &SyncRequest) {
+        let Some(every) = self.presence.refresh() else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(every).await;
+            self.presence.synced(request.who(), request.set_presence);
+        }
     }
 
     fn count_parked(&self) {
@@ -294,6 +380,16 @@ impl Parts {
             .max_parked
             .saturating_sub(self.parked.available_permits());
         PARKED.set(f64::from(u32::try_from(parked).unwrap_or(u32::MAX)));
+    }
+}
+
+impl SyncRequest {
+    fn who(&self) -> Who<'_> {
+        Who {
+            user_nid: self.user_nid,
+            user_id: &self.user_id,
+            device_id: &self.device_id,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Up to where a response tells.
 
-use ganglion_model::{Generation, Position, Shard, SyncToken, Vector};
+use ganglion_model::{Generation, Position, Shard, SoftPlace, SyncToken, Vector};
 use ganglion_storage::Heads;
 
 use crate::tail::Tail;
@@ -12,6 +12,10 @@ pub(crate) struct Moment {
     pub(crate) rooms: Vector,
     /// The position in the user's own log. Read after `rooms`.
     pub(crate) user: Position,
+    /// The place in soft state, which follows no log.
+    pub(crate) typing: SoftPlace,
+    pub(crate) sees_typing: bool,
+    pub(crate) presence: SoftPlace,
 }
 
 impl Moment {
@@ -21,6 +25,9 @@ impl Moment {
             generation: heads.generation,
             rooms: heads.rooms(),
             user: heads.get(user_shard),
+            typing: SoftPlace::default(),
+            sees_typing: false,
+            presence: SoftPlace::default(),
         }
     }
 
@@ -31,6 +38,9 @@ impl Moment {
             generation,
             rooms,
             user: tail.position(user_shard),
+            typing: SoftPlace::default(),
+            sees_typing: false,
+            presence: SoftPlace::default(),
         }
     }
 
@@ -57,6 +67,9 @@ impl Moment {
             rooms: self.rooms,
             user: self.user,
             devices: 0,
+            typing: self.typing,
+            sees_typing: self.sees_typing,
+            presence: self.presence,
         }
     }
 }

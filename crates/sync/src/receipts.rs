@@ -175,6 +175,7 @@ pub(crate) async fn news(
             asked.entry((shard, after)).or_default().push(*nid);
         }
     }
+    let mut own = None;
     for ((shard, after), rooms) in asked {
         let up_to = pass.moment.rooms.get(shard);
         if up_to <= after {
@@ -183,19 +184,26 @@ pub(crate) async fn news(
         let range = Range { after, up_to };
         let found = match pass.engine.tail.receipts(shard, &rooms, range) {
             Some(found) => found,
-            None => read(pass, (shard, &rooms), range).await?,
+            None => {
+                let own = match &own {
+                    Some(own) => own,
+                    None => own.insert(pass.own_receipts().await?),
+                };
+                read(pass, own, (shard, &rooms), range).await?
+            }
         };
         receipts.add(found, pass.request.user_nid, wanted);
     }
     Ok(receipts)
 }
 
+/// From PostgreSQL, but for the user's own.
 async fn read(
     pass: &mut Pass<'_>,
+    own: &OwnReceipts,
     (shard, rooms): (Shard, &[RoomNid]),
     range: Range,
 ) -> Result<Vec<Arc<Receipt>>, StorageError> {
-    let own = pass.own_receipts().await?;
     let own = rooms.iter().flat_map(|room| own.of_room(*room)).cloned();
     let mut found: Vec<Arc<Receipt>> = own
         .filter(|receipt| receipt.pos > range.after && receipt.pos <= range.up_to)
@@ -210,9 +218,9 @@ async fn read(
 
 type Content<'a> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeMap<&'a str, Value>>>;
 
-/// Writes a list of `m.receipt` events, at most `most`: one per thread, those with the newest receipts,
+/// The receipts as `m.receipt` events, at most `most`: one per thread, those with the newest receipts,
 /// so that two receipts of one user for the same event in different threads both arrive.
-pub(crate) fn write(out: &mut Vec<u8>, receipts: &[Arc<Receipt>], most: usize) {
+pub(crate) fn events(receipts: &[Arc<Receipt>], most: usize) -> Vec<Value> {
     let mut threads: BTreeMap<&str, (Position, Content<'_>)> = BTreeMap::new();
     for receipt in receipts {
         let (newest, content) = threads.entry(receipt.key.thread.as_str()).or_default();
@@ -228,10 +236,9 @@ pub(crate) fn write(out: &mut Vec<u8>, receipts: &[Arc<Receipt>], most: usize) {
     let mut threads: Vec<(Position, Content<'_>)> = threads.into_values().collect();
     threads.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
     let events = threads.iter().take(most);
-    let events: Vec<Value> = events
+    events
         .map(|(_, content)| json!({ "content": content, "type": RECEIPT }))
-        .collect();
-    out.extend_from_slice(Value::from(events).to_string().as_bytes());
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use ganglion_model::SyncToken;
 
+use crate::presence::Shown;
+
 /// The sections of a response; each is the inside of a JSON object or list.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
@@ -10,6 +12,7 @@ pub(crate) struct Response {
     knock: Vec<u8>,
     leave: Vec<u8>,
     account_data: Vec<u8>,
+    presence: Vec<u8>,
 }
 
 /// A section of rooms.
@@ -42,6 +45,12 @@ impl Response {
         write_account_data(&mut self.account_data, data_type, content);
     }
 
+    /// Adds a user's presence.
+    pub(crate) fn add_presence(&mut self, shown: &Shown) {
+        separate(&mut self.presence);
+        shown.write(&mut self.presence);
+    }
+
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         [
@@ -50,6 +59,7 @@ impl Response {
             &self.knock,
             &self.leave,
             &self.account_data,
+            &self.presence,
         ]
         .iter()
         .all(|section| section.is_empty())
@@ -66,6 +76,11 @@ impl Response {
         }
         out.extend_from_slice(b"\"next_batch\":");
         write_text(&mut out, &next_batch.encode());
+        if !self.presence.is_empty() {
+            out.extend_from_slice(b",\"presence\":{\"events\":[");
+            out.extend_from_slice(&self.presence);
+            out.extend_from_slice(b"]}");
+        }
         let mut rooms = Vec::new();
         for (name, section) in [
             ("invite", &self.invite),

@@ -11,6 +11,8 @@ use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self as stored, Range};
+use ruma::api::client::filter::EventFormat;
+use serde_json::{Value, json};
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
@@ -20,7 +22,7 @@ use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
 use crate::tail::Entry;
-use crate::timeline::{Builder, Timeline};
+use crate::timeline::{Builder, Shown, Timeline};
 use crate::unread;
 use crate::users::UserRoom;
 
@@ -36,10 +38,17 @@ pub(crate) struct Stretch<'a> {
     /// The part of the log that the timeline comes from.
     pub(crate) range: Range,
     pub(crate) base: Base,
+    pub(crate) beside: Beside,
+}
+
+/// What is told of a room beside its events.
+pub(crate) struct Beside {
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
-    /// Receipts that are news.
+    /// Receipts.
     pub(crate) receipts: Vec<Arc<Receipt>>,
+    /// Who types, if that is to be told.
+    pub(crate) typing: Option<Vec<Arc<str>>>,
 }
 
 /// The room's JSON object; `None` if it has nothing to tell.
@@ -60,19 +69,15 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
-        && stretch.receipts.is_empty()
+        && stretch.beside.receipts.is_empty()
+        && stretch.beside.typing.is_none()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
         return Ok(None);
     }
     let room = &stretch.room.info;
-    let engine = pass.engine;
-    let timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
-    let state_extras = engine
-        .rooms
-        .state_extras(&mut pass.view, room, &state)
-        .await?;
+    let (timeline_extras, state_extras) = extras(pass, stretch, (&timeline, &state)).await?;
     let writer = Writer {
         viewer: pass.viewer(),
         room,
@@ -139,7 +144,38 @@ fn write_pieces(
     out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
     let wanted = &pass.request.filter.room.ephemeral;
     let most = filter::limit(wanted, usize::MAX, usize::MAX);
-    receipts::write(out, &stretch.receipts, most);
+    out.extend_from_slice(ephemeral(&stretch.beside, most).to_string().as_bytes());
+}
+
+/// Who types, and the receipts: at most `most` events.
+fn ephemeral(beside: &Beside, most: usize) -> Value {
+    let typing = beside.typing.iter().map(|users| {
+        let users: Vec<&str> = users.iter().map(Arc::as_ref).collect();
+        json!({"content": {"user_ids": users}, "type": "m.typing"})
+    });
+    let mut events: Vec<Value> = typing.take(most).collect();
+    let left = most.saturating_sub(events.len());
+    events.extend(receipts::events(&beside.receipts, left));
+    Value::from(events)
+}
+
+/// What the timeline and the state are shown with.
+async fn extras(
+    pass: &mut Pass<'_>,
+    stretch: &Stretch<'_>,
+    (timeline, state): (&Timeline, &[Arc<RoomEvent>]),
+) -> Result<(Extras, Extras), StorageError> {
+    let (rooms, room) = (&pass.engine.rooms, &stretch.room.info);
+    let mut of_timeline = timeline_extras(pass, stretch, timeline).await?;
+    let mut of_state = rooms.state_extras(&mut pass.view, room, state).await?;
+    if pass.request.filter.event_format == EventFormat::Federation {
+        let view = &mut pass.view;
+        let shown = (timeline.events.as_slice(), &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_timeline).await?;
+        let shown = (state, &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_state).await?;
+    }
+    Ok((of_timeline, of_state))
 }
 
 async fn timeline_extras(
@@ -151,7 +187,10 @@ async fn timeline_extras(
     // Where nothing was left out the client has got all children itself (client-server API,
     // "Aggregations of child events").
     if !timeline.limited {
-        return rooms.extras(&mut pass.view, room, &timeline.events).await;
+        let changes = &stretch.room.changes;
+        return rooms
+            .extras(&mut pass.view, room, &timeline.events, changes)
+            .await;
     }
     let onlooker = Onlooker {
         viewer: pass.viewer(),
@@ -175,7 +214,7 @@ fn accepted<'s>(pass: &Pass<'_>, stretch: &'s Stretch<'_>) -> Vec<(&'s str, &'s 
         return Vec::new();
     }
     let user_id = pass.request.user_id.as_str();
-    let data = stretch.account_data.iter();
+    let data = stretch.beside.account_data.iter();
     data.filter(|(data_type, _)| filter::accepts_words(wanted, data_type, user_id))
         .map(|(data_type, content)| (data_type.as_str(), content))
         .collect()
@@ -186,7 +225,14 @@ async fn timeline(pass: &mut Pass<'_>, stretch: &Stretch<'_>) -> Result<Timeline
     let wanted = &request.filter.room.timeline;
     let limit = filter::limit(wanted, DEFAULT_LIMIT, MOST_EVENTS);
     let place = (limit, stretch.range);
-    let mut builder = Builder::new(wanted, request.user_nid, &stretch.room.changes, place);
+    let ignored = pass.ignored.clone();
+    let shown = Shown {
+        filter: wanted,
+        user: request.user_nid,
+        changes: &stretch.room.changes,
+        ignored: &ignored,
+    };
+    let mut builder = Builder::new(shown, place);
     if !filter::accepts_room_in(wanted, &stretch.room.info.id) {
         builder.note_unread();
         return Ok(builder.finish());

@@ -14,7 +14,7 @@ use ganglion_model::{
     EventNid, Membership, Position, RoomNid, Shard, ShardFamily, UserNid, Vector,
 };
 use ganglion_proto::log;
-use ganglion_rooms::{RoomEvent, RoomInfo, Rooms};
+use ganglion_rooms::{RoomEvent, RoomInfo, Rooms, ignored};
 use ganglion_storage::log::kind;
 use ganglion_storage::memberships::MembershipRecord;
 use ganglion_storage::receipts::Receipt;
@@ -27,12 +27,14 @@ use ring::Ring;
 use waiters::Waiters;
 
 use crate::followed::Followed;
+use crate::presence::Presence;
 use crate::receipts::OwnReceipts;
 use crate::rules::OwnRules;
+use crate::typing::Typing;
 use crate::users::{Change, Users};
 
-/// The part of a tail's bytes that is for receipts: one in this many.
-const RECEIPT_SHARE: usize = 8;
+/// The part of a room shard's bytes that is for receipts: one in this many.
+const RECEIPT_SHARE: usize = 4;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ struct Inner {
     users: Users,
     own_receipts: Followed<OwnReceipts>,
     own_rules: Followed<OwnRules>,
+    typing: Typing,
+    presence: Presence,
 }
 
 /// One shard's recent entries. Receipts have a ring of their own: there are more of them than events,
@@ -73,25 +77,31 @@ struct Touched {
 }
 
 impl Tail {
-    /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions.
+    /// Empty tails, which fill as a follower applies batches to them; `rooms` is told of redactions,
+    /// `typing` and `presence` of who joins and leaves a room.
     #[must_use]
-    pub fn new(rooms: Rooms, limits: &Limits) -> Self {
+    pub fn new(rooms: Rooms, typing: Typing, presence: Presence, limits: &Limits) -> Self {
         let bytes = limits.tail_bytes / usize::from(FOLLOWED_SHARDS);
-        let for_receipts = bytes / RECEIPT_SHARE;
-        let rings = || {
+        let rings = |shard: Shard| {
+            let for_receipts = match shard.family() {
+                ShardFamily::Room => bytes / RECEIPT_SHARE,
+                ShardFamily::User | ShardFamily::Push => 0,
+            };
             Mutex::new(Rings {
                 entries: Ring::new(limits.tail_entries, bytes - for_receipts),
                 receipts: Ring::new(limits.tail_entries, for_receipts),
             })
         };
         Self(Arc::new(Inner {
-            rings: Shard::followed().map(|_shard| rings()).collect(),
+            rings: Shard::followed().map(rings).collect(),
             waiters: Mutex::default(),
             late: Mutex::default(),
             rooms,
             users: Users::new(),
             own_receipts: Followed::new(),
             own_rules: Followed::new(),
+            typing,
+            presence,
         }))
     }
 
@@ -186,6 +196,25 @@ impl Tail {
         })
     }
 
+    /// Wakes those who wait for one of these rooms.
+    pub(crate) fn wake_rooms(&self, rooms: impl IntoIterator<Item = RoomNid>) {
+        let mut rooms = rooms.into_iter().peekable();
+        if rooms.peek().is_none() {
+            return;
+        }
+        let waiters = lock(&self.0.waiters);
+        for room in rooms {
+            waiters.wake_room(room);
+        }
+    }
+
+    /// The same for those of the rooms for which at most `most` wait.
+    pub(crate) fn wake_quiet_rooms(&self, rooms: impl IntoIterator<Item = RoomNid>, most: usize) {
+        for room in rooms {
+            lock(&self.0.waiters).wake_quiet_room(room, most);
+        }
+    }
+
     fn rings(&self, shard: Shard) -> Option<MutexGuard<'_, Rings>> {
         self.0.rings.get(shard.index()).map(lock)
     }
@@ -207,6 +236,7 @@ impl Tail {
                 touched.rooms.push(room);
                 // It may have changed memberships that no entry shows.
                 self.0.users.forget_all();
+                self.0.presence.rooms_are_stale();
                 Some(Entry::RoomChange { room })
             }
             (ShardFamily::User, kind::ACCOUNT_DATA) => {
@@ -215,6 +245,9 @@ impl Tail {
                 touched.users.push(user);
                 if data.r#type == ganglion_push_rules::TYPE {
                     self.0.own_rules.applied(user, || Some(()));
+                }
+                if data.room_nid == 0 && data.r#type == ignored::TYPE {
+                    self.0.rooms.ignored_set(user, entry.pos, &data.content);
                 }
                 Some(Entry::AccountData {
                     user,
@@ -256,6 +289,13 @@ impl Tail {
         let Some(membership) = membership.and_then(Membership::from_i16) else {
             return;
         };
+        let joined = membership == Membership::Join;
+        self.0
+            .presence
+            .member(target, RoomNid(event.room_nid), joined);
+        if !joined && let Some(user) = &event.state_key {
+            self.0.typing.left(RoomNid(event.room_nid), user);
+        }
         let change = MembershipRecord {
             pos,
             membership,
@@ -298,6 +338,7 @@ impl Apply for Tail {
         for (_, target) in &redacted {
             self.0.rooms.redacted(*target);
         }
+        self.0.rooms.ignored_applied(batch.shard, batch.last);
         if let Some(mut rings) = self.rings(batch.shard) {
             let span = (batch.first, batch.last);
             rings.entries.extend(span, entries);
@@ -322,7 +363,9 @@ impl Apply for Tail {
         self.0.users.forget_all();
         self.0.own_receipts.forget_all();
         self.0.own_rules.forget_all();
+        self.0.presence.rooms_are_stale();
         self.0.rooms.redactions_missed();
+        self.0.rooms.ignored_missed(shard, head);
         if let Some(mut rings) = self.rings(shard) {
             rings.restart(head);
         }

@@ -88,7 +88,7 @@ host={{ .server.host }} port={{ .server.port | default 5432 | int64 }} dbname={{
   value: {{ $replicas | toJson | quote }}
 {{- end -}}
 
-{{/* Keys of one TOML section. Whole numbers arrive as floats: they are written as integers. */}}
+{{/* Keys of one TOML section. Whole numbers arrive as floats: they are written as integers. A map is a rate. */}}
 {{- define "ganglion.toml" -}}
 {{- range $key, $value := . }}
 {{- if kindIs "string" $value }}
@@ -97,6 +97,8 @@ host={{ .server.host }} port={{ .server.port | default 5432 | int64 }} dbname={{
 {{ $key }} = {{ $value }}
 {{- else if kindIs "slice" $value }}
 {{ $key }} = {{ $value | toJson }}
+{{- else if kindIs "map" $value }}
+{{ $key }} = { burst = {{ $value.burst | int64 }}, per_second = {{ $value.per_second | toJson }} }
 {{- else }}
 {{ $key }} = {{ $value | int64 }}
 {{- end }}
@@ -133,7 +135,7 @@ host={{ .server.host }} port={{ .server.port | default 5432 | int64 }} dbname={{
 
 [admin]
 {{- include "ganglion.toml" (dict "listen" (printf "0.0.0.0:%d" (int64 $v.ports.admin))) }}
-{{- range $section := list "cluster" "limits" "rooms" "accounts" "log" }}
+{{- range $section := list "cluster" "limits" "rate_limits" "rooms" "accounts" "log" }}
 {{- with get $v.config $section }}
 
 [{{ $section }}]

@@ -221,6 +221,125 @@ async fn a_deactivated_account_is_gone_for_good() {
 }
 
 #[tokio::test]
+async fn nobody_who_is_gone_comes_in() {
+    let cluster = shared().await;
+    let alice = cluster.user("going").await;
+    let bob = cluster.user("bob").await;
+    let mut rooms = Vec::new();
+    for _ in 0..8 {
+        let body = json!({"preset": "public_chat"});
+        rooms.push(bob.create_room(body).await);
+    }
+    let auth = json!({"type": "m.login.password", "user": alice.id, "password": PASSWORD});
+    // Joins are on their way while the account ends.
+    let mut joins = tokio::task::JoinSet::new();
+    for (index, room) in rooms.iter().cloned().enumerate() {
+        let reader = cluster.readers()[index % 2].clone();
+        let alice = alice.at(&reader);
+        joins.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20 * index as u64)).await;
+            alice.join(&room).await.status
+        });
+    }
+    let body = json!({"auth": auth});
+    alice.post("/account/deactivate", body).await.ok();
+    joins.join_all().await;
+    for room in &rooms {
+        let path = format!("/rooms/{}/joined_members", enc(room));
+        let left = eventually(Duration::from_secs(20), async || {
+            bob.get(&path).await.ok()["joined"][&alice.id].is_null()
+        });
+        assert!(left.await, "{room}");
+        let invite = json!({"user_id": alice.id});
+        let path = format!("/rooms/{}/invite", enc(room));
+        bob.post(&path, invite).await.fails(403, "M_FORBIDDEN");
+    }
+    let path = format!(
+        "/rooms/{}/state/m.room.member/{}",
+        enc(&rooms[0]),
+        enc(&alice.id)
+    );
+    let invite = json!({"membership": "invite"});
+    bob.put(&path, invite).await.fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_batch_that_lets_in_who_is_gone_is_refused() {
+    let cluster = shared().await;
+    let alice = cluster.user("held").await;
+    let bob = cluster.user("bob").await;
+    let room = bob.create_room(json!({"preset": "public_chat"})).await;
+    let client = connect(&cluster.facts.postgres.primary).await;
+    // As the shard of the user holds the row, after the room's owner has looked and before it writes.
+    client.batch_execute("BEGIN").await.unwrap();
+    let end = "UPDATE accounts a SET deactivated_at = 1 FROM users u \
+        WHERE u.user_nid = a.user_nid AND u.user_id = $1";
+    client.execute(end, &[&alice.id]).await.unwrap();
+    let joined = {
+        let (alice, room) = (alice.clone(), room.clone());
+        tokio::spawn(async move { alice.join(&room).await })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!joined.is_finished(), "the join did not wait");
+    client.batch_execute("COMMIT").await.unwrap();
+    joined.await.unwrap().fails(403, "M_USER_DEACTIVATED");
+    // Others of the same shard go on.
+    let carol = cluster.user("carol").await;
+    carol.join(&room).await.ok();
+}
+
+#[tokio::test]
+async fn no_identity_server_is_trusted_and_nothing_is_validated() {
+    let cluster = shared().await;
+    let user = cluster.user("threepid").await;
+    let add = json!({"client_secret": "s", "sid": "1"});
+    let asked = user.post("/account/3pid/add", add.clone()).await;
+    assert_eq!(asked.status, 401);
+    assert_eq!(
+        asked.body["flows"],
+        json!([{"stages": ["m.login.password"]}])
+    );
+    let mut with_auth = add;
+    with_auth["auth"] = json!({"type": "m.login.password", "user": user.id, "password": PASSWORD});
+    let added = user.post("/account/3pid/add", with_auth).await;
+    added.fails(400, "M_THREEPID_AUTH_FAILED");
+    let bind = json!({
+        "client_secret": "s", "sid": "1", "id_server": "id.example", "id_access_token": "t",
+    });
+    let bound = user.post("/account/3pid/bind", bind.clone()).await;
+    bound.fails(403, "M_SERVER_NOT_TRUSTED");
+    let deprecated = json!({"three_pid_creds": bind});
+    let bound = user.post("/account/3pid", deprecated).await;
+    bound.fails(403, "M_SERVER_NOT_TRUSTED");
+    for path in ["add", "bind", "delete", "unbind"] {
+        let path = format!("/account/3pid/{path}");
+        user.post(&path, json!({})).await.fails(400, "M_BAD_JSON");
+    }
+    let email = json!({"medium": "email", "address": "a@b.c"});
+    for path in ["delete", "unbind"] {
+        let path = format!("/account/3pid/{path}");
+        let gone = user.post(&path, email.clone()).await.ok();
+        assert_eq!(gone, json!({"id_server_unbind_result": "no-support"}));
+    }
+    let empty = json!({});
+    let guest = request(
+        Method::POST,
+        cluster.url(),
+        "/_matrix/client/v3/register?kind=guest",
+        None,
+        Some(&empty),
+    );
+    guest.await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+    let service = json!({"type": "m.login.application_service", "username": "service"});
+    register(cluster.url(), service.clone())
+        .await
+        .fails(403, "M_FORBIDDEN");
+    login(cluster.url(), service)
+        .await
+        .fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
 async fn no_third_party_identifier_is_bound() {
     let cluster = shared().await;
     let user = cluster.user("threepid").await;

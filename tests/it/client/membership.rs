@@ -125,6 +125,23 @@ async fn a_restricted_room_lets_in_who_is_in_the_other() {
             "{content}"
         );
         carol.join(&room).await.fails(403, "M_FORBIDDEN");
+        // Nobody vouches for themselves in another's name, nor for who is in already.
+        let join = |name: &str, voucher: &str| json!({"membership": "join", "displayname": name, "join_authorised_via_users_server": voucher});
+        let path = |user: &User| {
+            format!(
+                "/rooms/{}/state/m.room.member/{}",
+                enc(&room),
+                enc(&user.id)
+            )
+        };
+        let reply = carol.put(&path(&carol), join("Carol", &alice.id)).await;
+        reply.fails(403, "M_FORBIDDEN");
+        bob.put(&path(&bob), join("Bobby", "unused")).await.ok();
+        let content = member(&alice, &room, &bob).await;
+        assert_eq!(
+            content,
+            json!({"membership": "join", "displayname": "Bobby"})
+        );
     }
 }
 

@@ -209,6 +209,58 @@ async fn state_is_set_read_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_room_keeps_the_create_event_it_has() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let stranger = cluster.user("stranger").await;
+    for version in ["11", "12"] {
+        let room = alice
+            .create_room(json!({"preset": "public_chat", "room_version": version}))
+            .await;
+        let before = state(&alice, &room, "m.room.create").await;
+        let content = json!({"room_version": version, "creator": stranger.id, "more": 1});
+        for user in [&alice, &stranger] {
+            for path in [
+                "state/m.room.create",
+                "state/m.room.create/key",
+                "send/m.room.create/1",
+            ] {
+                let path = format!("/rooms/{}/{path}", enc(&room));
+                let reply = user.put(&path, content.clone()).await;
+                reply.fails(400, "M_INVALID_PARAM");
+            }
+        }
+        assert_eq!(state(&alice, &room, "m.room.create").await, before);
+    }
+    let second = json!({"type": "m.room.create", "content": {}});
+    let reply = alice
+        .post("/createRoom", json!({"initial_state": [second]}))
+        .await;
+    reply.fails(400, "M_INVALID_ROOM_STATE");
+}
+
+#[tokio::test]
+async fn nobody_may_give_a_creator_a_level() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let bob = cluster.user("bob").await;
+    let levels = |user: &User| json!({"users": {&user.id: 100}});
+    let room = alice
+        .create_room(json!({"room_version": "12", "preset": "public_chat"}))
+        .await;
+    bob.join(&room).await.ok();
+    let path = format!("/rooms/{}/state/m.room.power_levels", enc(&room));
+    // Not a question of who asks: what is asked for is wrong.
+    for user in [&alice, &bob] {
+        user.put(&path, levels(&alice))
+            .await
+            .fails(400, "M_INVALID_PARAM");
+    }
+    bob.put(&path, levels(&bob)).await.fails(403, "M_FORBIDDEN");
+    alice.put(&path, levels(&bob)).await.ok();
+}
+
+#[tokio::test]
 async fn a_canonical_alias_must_lead_here() {
     let cluster = shared().await;
     let alice = cluster.user("alice").await;
@@ -234,4 +286,102 @@ async fn a_canonical_alias_must_lead_here() {
         .put(&path, json!({"alias": alias}))
         .await
         .fails(400, "M_BAD_ALIAS");
+}
+
+#[tokio::test]
+async fn members_are_chosen_by_membership() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let (carol, dave) = (cluster.user("carol").await, cluster.user("dave").await);
+    let body = json!({"preset": "public_chat", "invite": [carol.id]});
+    let room = alice.create_room(body).await;
+    bob.join(&room).await.ok();
+    dave.join(&room).await.ok();
+    let leave = format!("/rooms/{}/leave", enc(&room));
+    dave.post(&leave, json!({})).await.ok();
+    let members = async |query: &str| {
+        let path = format!("/rooms/{}/members?{query}", enc(&room));
+        let chunk = alice.get(&path).await.ok()["chunk"].clone();
+        let keys = chunk.as_array().unwrap().iter();
+        let mut keys: Vec<String> = keys
+            .map(|event| event["state_key"].as_str().unwrap().to_owned())
+            .collect();
+        keys.sort();
+        keys
+    };
+    let ids = |users: &[&User]| {
+        let mut ids: Vec<String> = users.iter().map(|user| user.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    for (query, wanted) in [
+        ("", ids(&[&alice, &bob, &carol, &dave])),
+        ("membership=join", ids(&[&alice, &bob])),
+        ("not_membership=join", ids(&[&carol, &dave])),
+        ("membership=ban", ids(&[])),
+        // Either of them.
+        (
+            "membership=join&not_membership=leave",
+            ids(&[&alice, &bob, &carol]),
+        ),
+        (
+            "membership=leave&not_membership=join",
+            ids(&[&carol, &dave]),
+        ),
+    ] {
+        assert_eq!(members(query).await, wanted, "{query}");
+    }
+    for query in ["membership=nonsense", "not_membership=", "at=nonsense"] {
+        let path = format!("/rooms/{}/members?{query}", enc(&room));
+        alice.get(&path).await.fails(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn a_page_starts_with_the_token_it_was_asked_with() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let since = alice.sync(None, "").await["next_batch"].clone();
+    let since = since.as_str().unwrap();
+    let path = format!("/rooms/{}/messages?dir=b&from={since}", enc(&room));
+    assert_eq!(alice.get(&path).await.ok()["start"], since);
+}
+
+#[tokio::test]
+async fn content_of_any_shape_breaks_no_read() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    for content in [
+        json!({"allow": "*", "deny": 5, "allow_ip_literals": "no"}),
+        json!({"allow": [5, {}], "deny": [null]}),
+        json!({"allow": []}),
+        json!({}),
+    ] {
+        for kind in [
+            "m.room.server_acl",
+            "m.room.name",
+            "m.room.topic",
+            "m.room.avatar",
+        ] {
+            let path = format!("/rooms/{}/state/{kind}", enc(&room));
+            alice.put(&path, content.clone()).await.ok();
+            assert_eq!(alice.get(&path).await.ok(), content);
+        }
+        for path in ["state", "messages?dir=b", "members", "joined_members"] {
+            alice
+                .get(&format!("/rooms/{}/{path}", enc(&room)))
+                .await
+                .ok();
+        }
+        let all = alice.sync(None, "").await;
+        assert!(all["rooms"]["join"][&room].is_object());
+        bob.get_v1(&format!("/room_summary/{}", enc(&room)))
+            .await
+            .ok();
+        bob.get_v1(&format!("/rooms/{}/hierarchy", enc(&room)))
+            .await
+            .ok();
+    }
 }

@@ -39,17 +39,44 @@ async fn a_full_queue_refuses() {
 
 #[test]
 fn weak_passwords_are_refused() {
-    assert!(check_strength("12345678", 8).is_ok());
+    assert!(check_strength("12345678", &long(8)).is_ok());
     assert_eq!(
-        check_strength("1234567", 8).unwrap_err().errcode,
+        check_strength("1234567", &long(8)).unwrap_err().errcode,
         "M_WEAK_PASSWORD"
     );
     assert!(
-        check_strength("ééééé", 5).is_ok(),
+        check_strength("ééééé", &long(5)).is_ok(),
         "characters count, not bytes"
     );
     assert_eq!(
-        check_strength(&"x".repeat(513), 8).unwrap_err().errcode,
+        check_strength(&"x".repeat(513), &long(8))
+            .unwrap_err()
+            .errcode,
         "M_INVALID_PARAM"
     );
+}
+
+fn long(password_min_length: usize) -> ganglion_config::Accounts {
+    ganglion_config::Accounts {
+        password_min_length,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn classes_of_characters_may_be_asked_for() {
+    let strict = ganglion_config::Accounts {
+        password_require_digit: true,
+        password_require_lowercase: true,
+        password_require_uppercase: true,
+        password_require_symbol: true,
+        ..long(4)
+    };
+    for weak in ["aB-d", "aB1d", "ab-1", "AB-1"] {
+        let error = check_strength(weak, &strict).unwrap_err();
+        assert_eq!(error.errcode, "M_WEAK_PASSWORD", "{weak}");
+    }
+    assert!(check_strength("aB-1", &strict).is_ok());
+    assert!(check_strength("éÉ 1", &strict).is_ok());
+    assert!(check_strength("aaaa", &long(4)).is_ok());
 }

@@ -16,6 +16,8 @@ fn known(cache: &TokenCache, user: i64, read_at: Position) -> Known {
             user_nid: UserNid(user),
             device_id: owned_device_id!("D"),
             kind: UserKind::Person,
+            locked: false,
+            suspended: false,
             first_use: false,
         },
         shard: shard(),

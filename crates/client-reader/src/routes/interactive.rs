@@ -5,6 +5,7 @@ use ganglion_accounts::usernames::login_user_id;
 use ganglion_model::MatrixError;
 
 use crate::caller::Caller;
+use crate::limits::PasswordCheck;
 use crate::state::AppState;
 
 /// Lets the caller pass who has submitted their own password.
@@ -32,8 +33,10 @@ pub(crate) async fn by_password(
         .account(&caller.barrier, &caller.user_id)
         .await?;
     let stored = account.and_then(|account| account.password_hash);
+    let check = PasswordCheck::begin(app, &caller.user_id)?;
     let fits = app.passwords.verify(password, stored).await?;
     if fits && named.as_ref() == Some(&caller.user_id) {
+        check.passed(app);
         return Ok(());
     }
     Err(flow.refused(&attempt, "M_FORBIDDEN", "wrong user name or password"))

@@ -11,6 +11,7 @@ mod leave;
 mod redact;
 mod send;
 mod state;
+mod typing;
 mod unban;
 mod upgrade;
 
@@ -26,6 +27,9 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId};
 
 use crate::caller::Caller;
 use crate::state::AppState;
+
+pub(crate) use redact::redaction_id;
+pub(crate) use send::sending_id;
 
 pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::room::create_room::v3::Request, _, _>(create_room::post);
@@ -43,6 +47,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     routes.ruma::<ruma::api::client::room::upgrade_room::v3::Request, _, _>(upgrade::post);
     routes.ruma::<ruma::api::client::message::send_message_event::v3::Request, _, _>(send::put);
     routes.ruma::<ruma::api::client::redact::redact_event::v3::Request, _, _>(redact::put);
+    routes.ruma::<ruma::api::client::typing::create_typing_event::v3::Request, _, _>(typing::put);
     for version in ["r0", "v3"] {
         for path in [
             "state/{event_type}/{state_key}",

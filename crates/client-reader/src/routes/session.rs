@@ -1,5 +1,6 @@
 //! Registration, login and logout.
 
+mod get_token;
 mod login;
 mod login_flows;
 mod logout;
@@ -20,8 +21,8 @@ use ruma::api::client::account::{
     whoami as whoami_api,
 };
 use ruma::api::client::session::{
-    get_login_types, login as login_api, logout as logout_api, logout_all as logout_all_api,
-    refresh_token as refresh_api,
+    get_login_token, get_login_types, login as login_api, logout as logout_api,
+    logout_all as logout_all_api, refresh_token as refresh_api,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,6 +37,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     );
     routes.ruma::<get_login_types::v3::Request, _, _>(login_flows::get);
     routes.ruma::<login_api::v3::Request, _, _>(login::post);
+    routes.ruma::<get_login_token::v1::Request, _, _>(get_token::post);
     routes.ruma::<refresh_api::v3::Request, _, _>(refresh::post);
     routes.ruma::<logout_api::v3::Request, _, _>(logout::post);
     routes.ruma::<logout_all_api::v3::Request, _, _>(logout_all::post);

@@ -9,6 +9,7 @@ use ganglion_sync::{SyncError, SyncRequest};
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::{Filter, Request};
 
+use super::presence;
 use crate::caller::Caller;
 use crate::state::AppState;
 
@@ -25,6 +26,7 @@ async fn get(
     caller: Caller,
     Ruma(request): Ruma<Request>,
 ) -> Result<JsonBytes, ApiError> {
+    let set_presence = presence::state(&request.set_presence)?;
     let filter = filter(&app, &caller, request.filter).await?;
     let request = SyncRequest {
         user_id: caller.user_id,
@@ -35,6 +37,7 @@ async fn get(
         timeout: request.timeout.unwrap_or(Duration::ZERO),
         full_state: request.full_state,
         use_state_after: request.use_state_after,
+        set_presence,
         filter,
     };
     let body = app.sync.sync(&request).await.map_err(|error| match error {

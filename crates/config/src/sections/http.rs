@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Http {
     /// Where the balancer reaches this process.
     pub listen: SocketAddr,
+    /// How many proxies stand in front, each of which adds to `X-Forwarded-For`; what lies beyond them is
+    /// the client's own word. 0: clients connect to this port themselves.
+    pub trusted_proxies: usize,
     /// Requests in work at once; more are answered 429 `M_LIMIT_EXCEEDED`.
     pub max_requests: usize,
     /// Long-polls parked at once, counted apart from `max_requests`.
@@ -24,6 +27,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            trusted_proxies: 1,
             max_requests: 1_000,
             max_parked: 20_000,
             max_body_bytes: 1_048_576,

@@ -10,7 +10,7 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId};
 
 use super::RoomShard;
 use super::alias::check_alias;
-use super::local::{Intent, check_against_current, parse_content, parse_user, refused_format};
+use super::local::{Intent, check_by_itself, parse_content, parse_user, refused_format};
 use super::part::{Part, Step, Stop};
 use super::place::Arrival;
 use super::room::Room;
@@ -80,7 +80,7 @@ impl RoomShard {
         if event.room_id != room.id || event.event_type != "m.room.create" {
             return Err(MatrixError::bad_json("the create event is of another room").into());
         }
-        check_against_current(room, &event)?;
+        check_by_itself(room, &event, &[])?;
         let envelope = stored::split(&object, &event, room.version)
             .map_err(refused_format)?
             .envelope;
@@ -100,15 +100,19 @@ impl RoomShard {
     async fn append_first(&self, room: &mut Room, part: &mut Part, intent: Intent) -> Step<()> {
         match self.append(room, part, intent).await {
             Ok(_event) => Ok(()),
-            Err(Stop::Refused(error)) if error.errcode == "M_FORBIDDEN" => Err(MatrixError::new(
-                400,
-                "M_INVALID_ROOM_STATE",
-                format!(
-                    "the room would not allow its own first events: {}",
-                    error.message
-                ),
-            )
-            .into()),
+            Err(Stop::Refused(error))
+                if matches!(&*error.errcode, "M_FORBIDDEN" | "M_INVALID_PARAM") =>
+            {
+                Err(MatrixError::new(
+                    400,
+                    "M_INVALID_ROOM_STATE",
+                    format!(
+                        "the room would not allow its own first events: {}",
+                        error.message
+                    ),
+                )
+                .into())
+            }
             Err(other) => Err(other),
         }
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ganglion_event_rules::build::{self, Draft};
-use ganglion_event_rules::{FormatError, Pdu, auth};
+use ganglion_event_rules::{FormatError, Pdu, Power, auth};
 use ganglion_model::{EventNid, MatrixError};
 use ganglion_proto::persister::SendEvent;
 use ganglion_storage::StorageError;
-use ruma::{CanonicalJsonObject, OwnedEventId, OwnedUserId, UserId};
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedUserId, UserId};
 
 use super::part::{Part, Step, Unsigned};
 use super::place::Arrival;
@@ -17,6 +17,12 @@ use crate::words::StateKey;
 
 /// An event's references to others are bounded (server-server API, "PDU fields").
 const MAX_PREV_EVENTS: usize = 20;
+
+const MEMBER: &str = "m.room.member";
+
+/// In a join that the join rule allows: the user of this server who may let people in (client-server
+/// API, "Restricted rooms").
+pub(super) const VOUCHER: &str = "join_authorised_via_users_server";
 
 /// What a local user wants to say; the rest of the event follows from the room.
 #[derive(Debug, Clone)]
@@ -59,11 +65,16 @@ impl RoomShard {
         send: &SendEvent,
         part: &mut Part,
     ) -> Step<Done> {
+        let mut content = parse_content(&send.content)?;
+        if send.r#type == MEMBER {
+            // Who vouches for a join is for this server to say: its signature makes it true.
+            content.remove(VOUCHER);
+        }
         let intent = Intent {
             sender: parse_user(&send.sender)?,
             event_type: send.r#type.clone(),
             state_key: send.state_key.clone(),
-            content: parse_content(&send.content)?,
+            content,
             redacts: None,
             redacts_nid: None,
             txn: send.device_id.clone().zip(send.txn_id.clone()),
@@ -75,7 +86,9 @@ impl RoomShard {
                 return Ok(same);
             }
         }
+        let annotation = self.check_relation(room, &intent).await?;
         self.append(room, part, intent).await?;
+        room.related.annotations.extend(annotation);
         Ok(done(room, part))
     }
 
@@ -97,6 +110,12 @@ impl RoomShard {
         )
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
         self.ensure_for(room, &intent, &auth_keys).await?;
+        let auth_events: Vec<_> = auth_keys
+            .iter()
+            .filter_map(|(event_type, key)| room.state(event_type, key))
+            .map(|held| held.event.clone())
+            .collect();
+        let entrant = self.entrant(room, &intent).await?;
         let extremities = room.extremities.iter().rev().take(MAX_PREV_EVENTS);
         let draft = Draft {
             room_id: Some(room.id.clone()),
@@ -105,18 +124,16 @@ impl RoomShard {
             state_key: intent.state_key,
             content: intent.content,
             prev_events: extremities.map(|e| e.event_id.clone()).collect(),
-            auth_events: auth_keys
-                .iter()
-                .filter_map(|(event_type, key)| room.state(event_type, key))
-                .map(|held| held.event.event_id.clone())
-                .collect(),
+            auth_events: auth_events.iter().map(|e| e.event_id.clone()).collect(),
             depth: room.next_depth(),
             origin_server_ts: part.now_ms,
             redacts: intent.redacts,
         };
         let hashed = build::hash(draft, room.version).map_err(refused_format)?;
         let event = Arc::new(hashed.pdu);
+        check_by_itself(room, &event, &auth_events)?;
         check_against_current(room, &event)?;
+        let job = self.follow_upgrade(room, &event, part.now_ms).await?;
         let nid = EventNid(self.shared.next_id().await?);
         let arrival = Arrival {
             nid,
@@ -126,6 +143,8 @@ impl RoomShard {
             redacts: intent.redacts_nid,
         };
         let row = self.place(room, part, arrival).await?;
+        part.jobs.extend(job);
+        part.rows.entrants.extend(entrant);
         part.unsigned.push(Unsigned {
             row,
             pdu: event.clone(),
@@ -153,13 +172,43 @@ impl RoomShard {
     }
 }
 
+/// The authorisation rules on the event itself, which no state and no power changes: a second create
+/// event breaks them.
+pub(super) fn check_by_itself(
+    room: &Room,
+    event: &Pdu,
+    auth_events: &[Arc<Pdu>],
+) -> Result<(), MatrixError> {
+    let create = room.state("m.room.create", "").map(|held| &held.event);
+    let find = |id: &EventId| {
+        let mut known = auth_events.iter().chain(create);
+        known.find(|known| known.event_id == id).cloned()
+    };
+    auth::check_independent(event, room.version, find)
+        .map_err(|error| MatrixError::invalid_param(error.to_string()))
+}
+
 /// The authorisation rules of the room's version against its current state.
 pub(super) fn check_against_current(room: &Room, event: &Pdu) -> Result<(), MatrixError> {
     auth::check_dependent(event, room.version, |event_type, state_key| {
         room.state(event_type, state_key)
             .map(|held| held.event.clone())
     })
-    .map_err(|error| MatrixError::forbidden(error.to_string()))
+    .map_err(|error| match gives_creators_levels(room, event) {
+        true => MatrixError::invalid_param(error.to_string()),
+        false => MatrixError::forbidden(error.to_string()),
+    })
+}
+
+/// Whether these are power levels that nobody may set, as they name a user who stands above all
+/// (room version 12, authorisation rule 10.4).
+fn gives_creators_levels(room: &Room, event: &Pdu) -> bool {
+    let Some(create) = room.state("m.room.create", "") else {
+        return false;
+    };
+    let (sender, content) = (&create.event.sender, &create.event.content);
+    event.is_state("m.room.power_levels", "")
+        && Power::new(room.version, sender, content, Some(&event.content)).ranks_creators()
 }
 
 /// The event already in the slot, if the same sender put the same content there.

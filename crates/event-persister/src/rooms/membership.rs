@@ -7,7 +7,7 @@ use ganglion_proto::persister::{SetMembership, UpdateProfile};
 use ganglion_storage::rooms;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId};
 
-use super::local::{Intent, parse_content, parse_user, unchanged};
+use super::local::{Intent, VOUCHER, parse_content, parse_user, unchanged};
 use super::part::{Part, Step};
 use super::room::Room;
 use super::{Done, OutcomeDone, RoomShard, done};
@@ -47,10 +47,7 @@ impl RoomShard {
             && now != Some(Membership::Invite)
             && let Some(voucher) = self.voucher(room).await?
         {
-            content.insert(
-                "join_authorised_via_users_server".to_owned(),
-                text(voucher.as_str()),
-            );
+            content.insert(VOUCHER.to_owned(), text(voucher.as_str()));
         }
         let intent = Intent::state(sender, "m.room.member", target.as_str(), content);
         if let Some(same) = unchanged(room, &intent) {
@@ -118,7 +115,7 @@ impl RoomShard {
             };
         }
         // A vouched-for join stays one without its voucher: the user is in the room already.
-        content.remove("join_authorised_via_users_server");
+        content.remove(VOUCHER);
         let intent = Intent::state(user.clone(), "m.room.member", user.as_str(), content);
         if let Some(same) = unchanged(room, &intent) {
             return Ok(same);

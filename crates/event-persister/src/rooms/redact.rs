@@ -34,6 +34,9 @@ impl RoomShard {
         ];
         self.ensure_state(room, &keys).await?;
         let target_event = stored_event(room, &target)?;
+        if command.own_only && target_event.sender != sender {
+            return Err(MatrixError::user_suspended().into());
+        }
         let levels = power_of(room)?;
         if !redact::user_may_redact(&sender, &target_event.sender, &levels) {
             return Err(MatrixError::forbidden("you may not redact this event").into());
@@ -88,6 +91,7 @@ pub(super) fn apply_redaction(
     };
     let rewritten = stored_event(room, &rewritten)?;
     room.replace_event(target.event_nid, &rewritten);
+    room.related.redacted.insert(target.event_nid);
     part.rows.redactions.push(RedactionRow {
         event_nid: target.event_nid,
         redacted_by: redaction,

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use ganglion_cluster::owner::{Outcome, OutcomeDone};
-use ganglion_event_rules::content::is_storable_key;
 use ganglion_model::{CommandId, MatrixError, Position, UserNid};
 use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
-    CreateFilter, Deactivate, ForgetRoom, Register, SetAccountData, SetPassword, SetProfileField,
+    CreateFilter, Deactivate, ForgetRoom, Register, SetPassword, SetPresence, SetProfileField,
     UserCommand,
 };
+use ganglion_storage::accounts::Standing;
 use ganglion_storage::batch::{
     AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
-    PasswordRow, ProfileRow, UserRows,
+    PasswordRow, PresenceRow, ProfileRow, UserRows,
 };
 use ganglion_storage::log::kind;
 
@@ -20,7 +20,11 @@ use self::devices::checked_device;
 use super::facts::Facts;
 use super::jobs;
 
+mod account_data;
 mod devices;
+mod follow_upgrade;
+mod login_tokens;
+mod moderation;
 mod push_rules;
 
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
@@ -65,19 +69,15 @@ impl Draft {
             MatrixError::new(400, "M_UNRECOGNIZED", "a command of a later version")
         })?;
         if !matches!(command, Command::Register(_)) {
-            match self.facts.accounts.get(&user) {
-                Some(true) => {}
-                Some(false) => {
-                    let message = "this account is deactivated";
-                    return Err(MatrixError::new(403, "M_USER_DEACTIVATED", message));
-                }
-                None => return Err(MatrixError::forbidden("there is no such account")),
-            }
+            self.may_be_served(user, command)?;
         }
         match command {
             Command::Register(register) => self.register(user, register),
             Command::Login(login) => {
                 let device = checked_device(login.device.as_ref())?;
+                if let Some(token) = &login.login_token {
+                    self.use_login_token(user, token)?;
+                }
                 self.log_in(user, device);
                 Ok(self.done(String::new()))
             }
@@ -96,6 +96,12 @@ impl Draft {
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
             Command::ChangePushRule(change) => self.change_push_rule(user, user_id, change),
+            Command::SetStanding(set) => self.set_standing(user, set),
+            Command::Report(report) => self.report(id, user, report),
+            Command::CreateLoginToken(create) => self.create_login_token(user, create),
+            Command::SetTag(set) => self.set_tag(user, set),
+            Command::FollowUpgrade(follow) => self.follow_upgrade(user, follow),
+            Command::SetPresence(set) => self.set_presence(user, set),
         }
     }
 
@@ -135,7 +141,11 @@ impl Draft {
             password_hash: Some(register.password_hash.clone()).filter(|hash| !hash.is_empty()),
             created_at: self.now_ms,
         });
-        self.facts.accounts.insert(user, true);
+        let standing = Standing {
+            kind,
+            ..Standing::default()
+        };
+        self.facts.accounts.insert(user, standing);
         if let Some(device) = device {
             self.log_in(user, device);
         }
@@ -157,6 +167,7 @@ impl Draft {
                 .filter(|(owner, id)| *owner == user && *id != set.device_id)
                 .map(|(_, id)| id.clone())
                 .collect();
+            self.end_login_tokens(user);
             self.delete_devices(user, &others);
         }
         Ok(self.done(String::new()))
@@ -165,6 +176,7 @@ impl Draft {
     fn deactivate(&mut self, id: CommandId, user: UserNid, wish: &Deactivate) -> Outcome {
         self.end_tokens(user, None, Ends::Devices);
         self.rows.profiles.retain(|row| row.user_nid != user);
+        self.rows.presence.retain(|row| row.user_nid != user);
         if wish.erase {
             self.rows.filters.retain(|row| row.user_nid != user);
             let ours = |row: &AccountDataRow| row.user_nid == user;
@@ -188,48 +200,10 @@ impl Draft {
             at: self.now_ms,
             erase: wish.erase,
         });
-        self.facts.accounts.insert(user, false);
+        if let Some(standing) = self.facts.accounts.get_mut(&user) {
+            standing.deactivated = true;
+        }
         self.done(String::new())
-    }
-
-    fn set_account_data(
-        &mut self,
-        user: UserNid,
-        set: &SetAccountData,
-    ) -> Result<Outcome, MatrixError> {
-        if set.r#type.is_empty() || !is_storable_key(&set.r#type) {
-            return Err(MatrixError::invalid_param("not a type of account data"));
-        }
-        let room_nid = match &set.room_id {
-            Some(room) => {
-                let known = self.facts.rooms.get(room).copied();
-                Some(known.ok_or_else(|| MatrixError::not_found("this room is not known"))?)
-            }
-            None => None,
-        };
-        let earlier = self.rows.account_data.iter().position(|row| {
-            row.user_nid == user && row.room_nid == room_nid && row.data_type == set.r#type
-        });
-        if let Some(earlier) = earlier {
-            // Superseded before it was ever read: its position is void.
-            let row = self.rows.account_data.swap_remove(earlier);
-            self.entries.retain(|entry| entry.pos != row.pos);
-        }
-        let entry = log::AccountData {
-            user_nid: user.0,
-            room_nid: room_nid.map_or(0, |room| room.0),
-            r#type: set.r#type.clone(),
-            content: set.content.clone(),
-        };
-        let pos = self.log(kind::ACCOUNT_DATA, &entry);
-        self.rows.account_data.push(AccountDataRow {
-            user_nid: user,
-            room_nid,
-            data_type: set.r#type.clone(),
-            content: set.content.to_vec(),
-            pos,
-        });
-        Ok(self.done(String::new()))
     }
 
     fn forget_room(&mut self, user: UserNid, forget: &ForgetRoom) -> Result<Outcome, MatrixError> {
@@ -324,6 +298,30 @@ impl Draft {
                 created_at: self.now_ms,
             });
         }
+        Ok(self.done(String::new()))
+    }
+
+    fn set_presence(&mut self, user: UserNid, set: &SetPresence) -> Result<Outcome, MatrixError> {
+        let state = i16::try_from(set.state)
+            .ok()
+            .filter(|state| (0..=2).contains(state))
+            .ok_or_else(|| MatrixError::invalid_param("not a state of presence"))?;
+        let mut row = PresenceRow {
+            user_nid: user,
+            state,
+            last_active: set.last_active_ms.max(0),
+            status: set.status.clone().map(|status| (status.text, status.at_ms)),
+            updated_at: self.now_ms,
+        };
+        if let Some(earlier) = self.rows.presence.iter().position(|p| p.user_nid == user) {
+            let earlier = self.rows.presence.swap_remove(earlier);
+            row.last_active = row.last_active.max(earlier.last_active);
+            let set_at = |row: &PresenceRow| row.status.as_ref().map_or(0, |(_, at)| *at);
+            if set_at(&earlier) > set_at(&row) {
+                row.status = earlier.status;
+            }
+        }
+        self.rows.presence.push(row);
         Ok(self.done(String::new()))
     }
 

@@ -6,6 +6,18 @@ fn positions() -> impl Strategy<Value = i64> {
     prop_oneof![Just(0), Just(i64::MAX), 0..100_000_i64, 0..i64::MAX]
 }
 
+fn token(rooms: Vector) -> SyncToken {
+    SyncToken {
+        generation: 1,
+        rooms,
+        user: 0,
+        devices: 0,
+        typing: SoftPlace::default(),
+        sees_typing: false,
+        presence: SoftPlace::default(),
+    }
+}
+
 proptest! {
     #[test]
     fn sync_token_survives_the_round_trip(
@@ -13,9 +25,17 @@ proptest! {
         user in positions(),
         devices in positions(),
         rooms in proptest::collection::vec(positions(), 32),
+        soft in (positions(), positions()),
+        runs in any::<(u32, u32)>(),
+        sees_typing in any::<bool>(),
     ) {
         let rooms = Vector(rooms.try_into().unwrap());
-        let token = SyncToken { generation, rooms, user, devices };
+        let token = SyncToken {
+            user, devices, sees_typing, generation,
+            typing: SoftPlace { run: runs.0, at: soft.0 },
+            presence: SoftPlace { run: runs.1, at: soft.1 },
+            ..token(rooms)
+        };
         prop_assert_eq!(SyncToken::decode(&token.encode()), Ok(token));
     }
 
@@ -39,7 +59,7 @@ proptest! {
 
     #[test]
     fn a_cut_token_is_refused(user in 1..i64::MAX, cut in 1..20_usize) {
-        let token = SyncToken { generation: 1, rooms: Vector::ZERO, user, devices: 0 }.encode();
+        let token = SyncToken { user, ..token(Vector::ZERO) }.encode();
         let shorter = token.get(..token.len() - cut).unwrap();
         prop_assert_eq!(SyncToken::decode(shorter), Err(TokenError));
     }
@@ -52,9 +72,7 @@ fn a_page_token_can_be_read_from_a_sync_token() {
     rooms.set(shard, 42);
     let token = SyncToken {
         generation: 2,
-        rooms,
-        user: 0,
-        devices: 0,
+        ..token(rooms)
     }
     .encode();
     assert_eq!(
@@ -69,10 +87,8 @@ fn a_page_token_can_be_read_from_a_sync_token() {
 #[test]
 fn a_later_version_with_more_fields_is_read() {
     let token = SyncToken {
-        generation: 1,
-        rooms: Vector::ZERO,
         user: 9,
-        devices: 0,
+        ..token(Vector::ZERO)
     };
     let text = token.encode();
     let mut bytes = URL_SAFE_NO_PAD
@@ -82,4 +98,17 @@ fn a_later_version_with_more_fields_is_read() {
     bytes.extend([1, 2, 3]);
     let later = format!("s{}", URL_SAFE_NO_PAD.encode(bytes));
     assert_eq!(SyncToken::decode(&later), Ok(token));
+}
+
+#[test]
+fn the_layout_without_soft_state_is_read() {
+    let wanted = SyncToken {
+        user: 300,
+        ..token(Vector([7; 32]))
+    };
+    // Version, generation, user, devices, 32 positions.
+    let mut bytes = vec![1, 1, 0xac, 0x02, 0];
+    bytes.extend([7; 32]);
+    let old = format!("s{}", URL_SAFE_NO_PAD.encode(bytes));
+    assert_eq!(SyncToken::decode(&old), Ok(wanted));
 }

@@ -261,6 +261,9 @@ pub struct Redact {
     pub device_id: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "5")]
     pub txn_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// M_USER_SUSPENDED if the event is another's.
+    #[prost(bool, tag = "35")]
+    pub own_only: bool,
 }
 /// Events made elsewhere, signed, whose signatures the caller has checked; parents before children.
 /// Each is authorised, put in order, and the room's state is resolved over its forward extremities.
@@ -356,7 +359,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 45"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 35, 36, 37, 40, 41, 45, 50"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -390,8 +393,20 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "35")]
+        SetStanding(super::SetStanding),
+        #[prost(message, tag = "36")]
+        Report(super::Report),
+        #[prost(message, tag = "37")]
+        CreateLoginToken(super::CreateLoginToken),
+        #[prost(message, tag = "40")]
+        SetTag(super::SetTag),
+        #[prost(message, tag = "41")]
+        FollowUpgrade(super::FollowUpgrade),
         #[prost(message, tag = "45")]
         ChangePushRule(super::ChangePushRule),
+        #[prost(message, tag = "50")]
+        SetPresence(super::SetPresence),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -435,6 +450,10 @@ pub struct RefreshToken {
 pub struct Login {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<NewDevice>,
+    /// SHA-256 of the login token that stands for a password: used up in the same batch; M_FORBIDDEN if it
+    /// is not, or no longer, one.
+    #[prost(bytes = "bytes", optional, tag = "35")]
+    pub login_token: ::core::option::Option<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Logout {
@@ -466,6 +485,29 @@ pub struct SetProfileField {
     /// A JSON value.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// The user's presence, kept for when Redis loses it. Written at most once a minute, unless it has a
+/// status message that is newer than the one that is there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPresence {
+    /// 0 offline, 1 unavailable, 2 online.
+    #[prost(uint32, tag = "1")]
+    pub state: u32,
+    /// Milliseconds since the epoch; 0: not known.
+    #[prost(int64, tag = "2")]
+    pub last_active_ms: i64,
+    /// Absent: the status message stays.
+    #[prost(message, optional, tag = "3")]
+    pub status: ::core::option::Option<StatusMessage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusMessage {
+    /// Absent: taken away.
+    #[prost(string, optional, tag = "1")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it was set, in milliseconds since the epoch.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
 }
 /// The user's memberships in the room up to a position of the room's shard are forgotten.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -511,6 +553,26 @@ pub struct PutPushRule {
     pub before: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "3")]
     pub after: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Adds a tag to a room or changes it; without content, takes it away. The room's other tags stay.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTag {
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tag: ::prost::alloc::string::String,
+    /// A JSON object.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub content: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// What the user has said of a room holds for its replacement, too: tags, push rules, m.direct. What is
+/// said of the replacement already stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FollowUpgrade {
+    #[prost(string, tag = "1")]
+    pub old_room: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub new_room: ::prost::alloc::string::String,
 }
 /// M_NOT_FOUND if the user has no such device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -567,6 +629,41 @@ pub struct Deactivate {
     /// Noted; ends account data and filters, too.
     #[prost(bool, tag = "1")]
     pub erase: bool,
+}
+/// What the server's administration lets the account do; absent: unchanged. M_NOT_FOUND if there is no
+/// such account, or no more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetStanding {
+    #[prost(bool, optional, tag = "1")]
+    pub locked: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "2")]
+    pub suspended: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    pub administrator: ::core::option::Option<bool>,
+    /// Asked by an administrator, who has no power over another one; else by the operator.
+    #[prost(bool, tag = "4")]
+    pub by_administrator: bool,
+}
+/// Keeps a report by the user: of a room, of an event in it, or of another user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Report {
+    #[prost(string, optional, tag = "1")]
+    pub room_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub event_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub reported_user: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A token with which the user logs another device in, once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateLoginToken {
+    /// SHA-256.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub token_hash: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub lifetime_ms: i64,
 }
 /// Generated client implementations.
 pub mod room_writer_client {

@@ -176,6 +176,9 @@ pub struct RoomRows {
     pub receipts: BTreeMap<ReceiptKey, ReceiptRow>,
     /// Where push rules of users say something else than the default ones.
     pub exceptions: Vec<ExceptionRow>,
+    /// Users who come into rooms or are asked to: if the account of one is deactivated, the batch is
+    /// refused.
+    pub entrants: Vec<String>,
 }
 
 /// Where a user's own push rules say something else about an event than the default ones.
@@ -237,6 +240,12 @@ pub fn unpacked_extremities(bytes: &[u8]) -> Vec<EventNid> {
         .collect()
 }
 
+// A deactivation changes the row, so it waits for this batch, or this batch for it. The name of who is
+// deactivated is no number: everything pipelined behind the statement fails with it.
+const HOLD_ENTRANTS: &str = "SELECT count(gone::integer) FROM \
+    (SELECT CASE WHEN a.deactivated_at IS NOT NULL THEN 'deactivated: ' || u.user_id END AS gone \
+    FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = ANY($1) \
+    ORDER BY a.user_nid FOR SHARE OF a) AS held";
 const ADD_EVENTS: &str = "INSERT INTO events (shard, event_nid, room_nid, event_id, pos, status, \
     depth, origin_server_ts, sender_nid, type_nid, slot_nid, target_nid, membership, relates_to, \
     rel_type, visibility, flags, snapshot_before, snapshot_after, extremities, txn_device, \
@@ -304,6 +313,7 @@ const SET_RECEIPTS: &str = "INSERT INTO receipts (shard, room_nid, user_nid, kin
 
 /// Every statement of this module.
 pub(super) const STATEMENTS: &[&str] = &[
+    HOLD_ENTRANTS,
     ADD_EVENTS,
     REDACT,
     ADD_ROOM_CHANGES,
@@ -333,6 +343,12 @@ macro_rules! column {
 
 impl RoomRows {
     pub(super) fn add_to(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        if !self.entrants.is_empty() {
+            pipeline.add(
+                HOLD_ENTRANTS,
+                vec![(Box::new(self.entrants.clone()), Type::TEXT_ARRAY)],
+            );
+        }
         self.add_snapshots(pipeline, shard);
         self.add_events(pipeline, shard);
         self.add_changes(pipeline, shard);

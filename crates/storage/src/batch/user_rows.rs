@@ -4,7 +4,7 @@ use ganglion_model::{Position, RoomNid, UserNid};
 use tokio_postgres::types::Type;
 
 use super::Pipeline;
-use crate::accounts::TokenStage;
+use crate::accounts::{Standing, TokenStage};
 
 /// A new account; refused if the user has one.
 #[derive(Debug, Clone)]
@@ -104,6 +104,8 @@ pub enum Ends {
     Devices,
     /// The pair in use, in whose place the next one comes.
     Current,
+    /// Nothing: what is known of the tokens is read again.
+    Nothing,
 }
 
 /// Ends tokens of a device, or of all devices, that were made before this batch.
@@ -147,6 +149,21 @@ pub struct ForgottenRow {
     pub pos: Position,
 }
 
+/// A user's presence.
+#[derive(Debug, Clone)]
+pub struct PresenceRow {
+    /// Whose; at most once per batch.
+    pub user_nid: UserNid,
+    /// 0 offline, 1 unavailable, 2 online.
+    pub state: i16,
+    /// In milliseconds since the epoch; 0: not known.
+    pub last_active: i64,
+    /// The status message and when it was set; `None`: it stays.
+    pub status: Option<(Option<String>, i64)>,
+    /// The time of the batch.
+    pub updated_at: i64,
+}
+
 /// A profile field.
 #[derive(Debug, Clone)]
 pub struct ProfileRow {
@@ -184,6 +201,44 @@ pub struct JobRow {
     pub created_at: i64,
 }
 
+/// How an account stands from now on; at most once per user and batch.
+#[derive(Debug, Clone)]
+pub struct StandingRow {
+    /// Whose.
+    pub user_nid: UserNid,
+    /// But for `deactivated`, which is [`DeactivationRow`]'s.
+    pub standing: Standing,
+}
+
+/// A new login token; those of its user that have expired go.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0009_moderation.sql"
+)]
+pub struct LoginTokenRow {
+    pub token_hash: [u8; 32],
+    pub user_nid: UserNid,
+    pub expires_at: i64,
+    pub created_at: i64,
+}
+
+/// A report.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns are described in migrations/0009_moderation.sql"
+)]
+pub struct ReportRow {
+    pub report_id: [u8; 16],
+    pub reporter: UserNid,
+    pub room_id: Option<String>,
+    pub event_id: Option<String>,
+    pub user_id: Option<String>,
+    pub reason: String,
+    pub at: i64,
+}
+
 /// All rows of a batch that belong to users.
 #[derive(Debug, Default)]
 pub struct UserRows {
@@ -211,13 +266,28 @@ pub struct UserRows {
     pub forgotten: Vec<ForgottenRow>,
     /// Profile fields.
     pub profiles: Vec<ProfileRow>,
+    /// Presence.
+    pub presence: Vec<PresenceRow>,
     /// Filters.
     pub filters: Vec<FilterRow>,
     /// New jobs.
     pub jobs: Vec<JobRow>,
+    /// How accounts stand.
+    pub standings: Vec<StandingRow>,
+    /// Users whose login tokens from before this batch end.
+    pub ended_login_tokens: Vec<UserNid>,
+    /// New login tokens.
+    pub login_tokens: Vec<LoginTokenRow>,
+    /// Login tokens that are used up, also those of this batch.
+    pub used_login_tokens: Vec<[u8; 32]>,
+    /// Reports.
+    pub reports: Vec<ReportRow>,
     /// Accounts that end; carried out last.
     pub deactivations: Vec<DeactivationRow>,
 }
+
+/// Between two writes of a user's presence without a new status message, in milliseconds.
+const PRESENCE_EVERY_MS: i64 = 60_000;
 
 const ADD_ACCOUNTS: &str = "INSERT INTO accounts (user_nid, kind, password_hash, created_at) \
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::bigint[])";
@@ -299,8 +369,33 @@ const SET_PROFILES: &str = "INSERT INTO profiles (user_nid, field, value) \
 const CLEAR_PROFILES: &str = "DELETE FROM profiles p \
     USING unnest($1::bigint[], $2::text[]) AS c (user_nid, field) \
     WHERE p.user_nid = c.user_nid AND p.field = c.field";
+const SET_PRESENCE: &str = "INSERT INTO presence \
+    (user_nid, state, last_active, status_msg, status_at, updated_at) \
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], \
+    $6::bigint[]) ON CONFLICT (user_nid) DO UPDATE SET state = excluded.state, \
+    last_active = greatest(presence.last_active, excluded.last_active), \
+    status_msg = CASE WHEN excluded.status_at > presence.status_at THEN excluded.status_msg \
+    ELSE presence.status_msg END, \
+    status_at = greatest(presence.status_at, excluded.status_at), updated_at = excluded.updated_at \
+    WHERE excluded.status_at > presence.status_at \
+    OR excluded.updated_at >= presence.updated_at + $7";
+const REMOVE_PRESENCE: &str = "DELETE FROM presence WHERE user_nid = ANY($1)";
 const ADD_FILTERS: &str = "INSERT INTO filters (user_nid, filter_id, body) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) ON CONFLICT DO NOTHING";
+const SET_STANDINGS: &str = "UPDATE accounts a \
+    SET kind = s.kind, locked = s.locked, suspended = s.suspended \
+    FROM unnest($1::bigint[], $2::smallint[], $3::boolean[], $4::boolean[]) \
+    AS s (user_nid, kind, locked, suspended) WHERE a.user_nid = s.user_nid";
+const END_LOGIN_TOKENS: &str = "DELETE FROM login_tokens WHERE user_nid = ANY($1)";
+const END_EXPIRED_LOGIN_TOKENS: &str = "DELETE FROM login_tokens t \
+    USING unnest($1::bigint[], $2::bigint[]) AS n (user_nid, now) \
+    WHERE t.user_nid = n.user_nid AND t.expires_at <= n.now";
+const ADD_LOGIN_TOKENS: &str = "INSERT INTO login_tokens (token_hash, user_nid, expires_at) \
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])";
+const USE_LOGIN_TOKENS: &str = "DELETE FROM login_tokens WHERE token_hash = ANY($1)";
+const ADD_REPORTS: &str = "INSERT INTO reports (report_id, reporter, room_id, event_id, user_id, \
+    reason, at) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[], \
+    $6::text[], $7::bigint[])";
 const ADD_JOBS: &str = "INSERT INTO jobs (shard, job_id, user_nid, kind, body, created_at) \
     SELECT $1, j.* FROM unnest($2::bytea[], $3::bigint[], $4::smallint[], $5::bytea[], \
     $6::bigint[]) AS j ON CONFLICT DO NOTHING";
@@ -332,7 +427,15 @@ pub(super) const STATEMENTS: &[&str] = &[
     FORGET_ROOMS,
     SET_PROFILES,
     CLEAR_PROFILES,
+    SET_PRESENCE,
+    REMOVE_PRESENCE,
     ADD_FILTERS,
+    SET_STANDINGS,
+    END_LOGIN_TOKENS,
+    END_EXPIRED_LOGIN_TOKENS,
+    ADD_LOGIN_TOKENS,
+    USE_LOGIN_TOKENS,
+    ADD_REPORTS,
     ADD_JOBS,
 ];
 
@@ -352,6 +455,8 @@ impl UserRows {
         self.add_rotations(pipeline);
         self.add_devices(pipeline);
         self.add_tokens(pipeline);
+        self.add_login_tokens(pipeline);
+        self.add_moderation(pipeline);
         self.add_data(pipeline, shard);
         self.add_deactivations(pipeline, shard);
     }
@@ -401,7 +506,8 @@ impl UserRows {
                 column!(r, Type::TEXT_ARRAY, |r| r.device_id.clone()),
             ],
         );
-        let all: Vec<_> = r.iter().filter(|r| r.ends != Ends::Current).collect();
+        let tokens = |r: &&RevocationRow| matches!(r.ends, Ends::Tokens | Ends::Devices);
+        let all: Vec<_> = r.iter().filter(tokens).collect();
         let gone: Vec<_> = r.iter().filter(|r| r.ends == Ends::Devices).collect();
         for (statement, rows) in [
             (END_TOKENS, &all),
@@ -523,6 +629,7 @@ impl UserRows {
         }
         self.add_forgotten(pipeline, shard);
         self.add_profiles(pipeline);
+        self.add_presence(pipeline);
         let f = &self.filters;
         if !f.is_empty() {
             pipeline.add(
@@ -594,6 +701,89 @@ impl UserRows {
         }
     }
 
+    fn add_presence(&self, pipeline: &mut Pipeline<'_>) {
+        let p = &self.presence;
+        if p.is_empty() {
+            return;
+        }
+        let text = |p: &PresenceRow| p.status.as_ref().and_then(|(text, _)| text.clone());
+        let set_at = |p: &PresenceRow| p.status.as_ref().map_or(0, |(_, at)| *at);
+        pipeline.add(
+            SET_PRESENCE,
+            vec![
+                column!(p, Type::INT8_ARRAY, |p| p.user_nid.0),
+                column!(p, Type::INT2_ARRAY, |p| p.state),
+                column!(p, Type::INT8_ARRAY, |p| p.last_active),
+                column!(p, Type::TEXT_ARRAY, text),
+                column!(p, Type::INT8_ARRAY, set_at),
+                column!(p, Type::INT8_ARRAY, |p| p.updated_at),
+                (Box::new(PRESENCE_EVERY_MS), Type::INT8),
+            ],
+        );
+    }
+
+    fn add_login_tokens(&self, pipeline: &mut Pipeline<'_>) {
+        let ended: Vec<i64> = self.ended_login_tokens.iter().map(|user| user.0).collect();
+        if !ended.is_empty() {
+            pipeline.add(END_LOGIN_TOKENS, vec![(Box::new(ended), Type::INT8_ARRAY)]);
+        }
+        let t = &self.login_tokens;
+        if !t.is_empty() {
+            pipeline.add(
+                END_EXPIRED_LOGIN_TOKENS,
+                vec![
+                    column!(t, Type::INT8_ARRAY, |t| t.user_nid.0),
+                    column!(t, Type::INT8_ARRAY, |t| t.created_at),
+                ],
+            );
+            pipeline.add(
+                ADD_LOGIN_TOKENS,
+                vec![
+                    column!(t, Type::BYTEA_ARRAY, |t| t.token_hash.to_vec()),
+                    column!(t, Type::INT8_ARRAY, |t| t.user_nid.0),
+                    column!(t, Type::INT8_ARRAY, |t| t.expires_at),
+                ],
+            );
+        }
+        let used = &self.used_login_tokens;
+        if !used.is_empty() {
+            pipeline.add(
+                USE_LOGIN_TOKENS,
+                vec![column!(used, Type::BYTEA_ARRAY, |hash| hash.to_vec())],
+            );
+        }
+    }
+
+    fn add_moderation(&self, pipeline: &mut Pipeline<'_>) {
+        let s = &self.standings;
+        if !s.is_empty() {
+            pipeline.add(
+                SET_STANDINGS,
+                vec![
+                    column!(s, Type::INT8_ARRAY, |s| s.user_nid.0),
+                    column!(s, Type::INT2_ARRAY, |s| s.standing.kind),
+                    column!(s, Type::BOOL_ARRAY, |s| s.standing.locked),
+                    column!(s, Type::BOOL_ARRAY, |s| s.standing.suspended),
+                ],
+            );
+        }
+        let r = &self.reports;
+        if !r.is_empty() {
+            pipeline.add(
+                ADD_REPORTS,
+                vec![
+                    column!(r, Type::BYTEA_ARRAY, |r| r.report_id.to_vec()),
+                    column!(r, Type::INT8_ARRAY, |r| r.reporter.0),
+                    column!(r, Type::TEXT_ARRAY, |r| r.room_id.clone()),
+                    column!(r, Type::TEXT_ARRAY, |r| r.event_id.clone()),
+                    column!(r, Type::TEXT_ARRAY, |r| r.user_id.clone()),
+                    column!(r, Type::TEXT_ARRAY, |r| r.reason.clone()),
+                    column!(r, Type::INT8_ARRAY, |r| r.at),
+                ],
+            );
+        }
+    }
+
     fn add_deactivations(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
         let d = &self.deactivations;
         if d.is_empty() {
@@ -609,6 +799,10 @@ impl UserRows {
         );
         pipeline.add(
             REMOVE_PROFILES,
+            vec![column!(d, Type::INT8_ARRAY, |d| d.user_nid.0)],
+        );
+        pipeline.add(
+            REMOVE_PRESENCE,
             vec![column!(d, Type::INT8_ARRAY, |d| d.user_nid.0)],
         );
         let erased: Vec<_> = d.iter().filter(|d| d.erase).collect();

@@ -37,9 +37,7 @@ fn told(found: Vec<Arc<Receipt>>, wanted: &Value) -> Vec<Position> {
 }
 
 fn written(receipts: &[Arc<Receipt>], most: usize) -> Value {
-    let mut out = Vec::new();
-    write(&mut out, receipts, most);
-    serde_json::from_slice(&out).unwrap()
+    Value::from(events(receipts, most))
 }
 
 #[test]

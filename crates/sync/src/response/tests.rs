@@ -1,4 +1,4 @@
-use ganglion_model::Vector;
+use ganglion_model::{SoftPlace, Vector};
 use serde_json::{Value, json};
 
 use super::*;
@@ -9,6 +9,9 @@ fn token() -> SyncToken {
         rooms: Vector::ZERO,
         user: 0,
         devices: 0,
+        typing: SoftPlace::default(),
+        sees_typing: false,
+        presence: SoftPlace::default(),
     }
 }
 

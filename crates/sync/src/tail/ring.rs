@@ -12,6 +12,8 @@ use ganglion_storage::timeline::Range;
 
 /// What an entry is taken to weigh beyond its words, in bytes.
 const ENTRY_BYTES: usize = 96;
+/// The same of a receipt.
+const RECEIPT_BYTES: usize = 224;
 
 /// What a ring keeps.
 pub(crate) trait Item: Clone {
@@ -80,7 +82,7 @@ impl Item for Arc<Receipt> {
     }
 
     fn weight(&self) -> usize {
-        ENTRY_BYTES + self.key.thread.len() + self.user_id.len() + self.event_id.len()
+        RECEIPT_BYTES + self.key.thread.len() + self.user_id.len() + self.event_id.len()
     }
 }
 

@@ -9,7 +9,12 @@ const ROOM: RoomNid = RoomNid(1);
 const USER: UserNid = UserNid(7);
 
 fn tail() -> Tail {
-    Tail::new(Rooms::new(1 << 20), &Limits::default())
+    tail_of(&Limits::default())
+}
+
+fn tail_of(limits: &Limits) -> Tail {
+    let rooms = Rooms::new(1 << 20);
+    Tail::new(rooms, Typing::detached(), Presence::off(), limits)
 }
 
 fn shard() -> Shard {
@@ -218,7 +223,7 @@ async fn receipts_are_kept_apart_from_events() {
         tail_entries: 4,
         ..Limits::default()
     };
-    let tail = Tail::new(Rooms::new(1 << 20), &limits);
+    let tail = tail_of(&limits);
     tail.restart(shard(), 10);
     tail.apply(&batch(
         11,

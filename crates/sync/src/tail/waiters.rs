@@ -52,6 +52,12 @@ impl Waiters {
         self.wake(self.rooms.get(&room));
     }
 
+    /// Wakes those who wait for a room, unless they are more than `most`.
+    pub(crate) fn wake_quiet_room(&self, room: RoomNid, most: usize) {
+        let waiting = self.rooms.get(&room);
+        self.wake(waiting.filter(|waiting| waiting.len() <= most));
+    }
+
     /// Wakes those who wait for a user.
     pub(crate) fn wake_user(&self, user: UserNid) {
         self.wake(self.users.get(&user));

@@ -35,7 +35,7 @@ pub(crate) async fn post(
     let body: Body = serde_json::from_slice(&request.body)
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
     if let Some(password) = &body.new_password {
-        check_strength(password, app.config.accounts.password_min_length)?;
+        check_strength(password, &app.config.accounts)?;
     }
     by_password(&app, &caller, "password", body.auth).await?;
     let password = body

@@ -23,29 +23,26 @@ pub(crate) async fn put(
     if !is_storable_key(&txn_id) {
         return Err(MatrixError::invalid_param("the transaction id is too long").into());
     }
-    let parts = [
-        caller.user_id.as_str(),
-        caller.device_id.as_str(),
-        "redact",
-        request.room_id.as_str(),
-        request.event_id.as_str(),
-        &txn_id,
-    ];
+    let (room, target) = (request.room_id.as_str(), request.event_id.as_str());
+    let id = redaction_id(&caller, room, target, &txn_id);
     let command = Redact {
         sender: caller.user_id.to_string(),
         event_id: request.event_id.to_string(),
         content: canonical(&with_reason(CanonicalJsonObject::new(), request.reason))?,
         device_id: Some(caller.device_id.to_string()),
         txn_id: Some(txn_id.clone()),
+        own_only: caller.suspended,
     };
     let done = app
         .commands
-        .room(
-            &request.room_id,
-            CommandId::of(&parts),
-            Command::Redact(command),
-        )
+        .room(&request.room_id, id, Command::Redact(command))
         .await?;
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))
+}
+
+/// The same for every repetition.
+pub(crate) fn redaction_id(caller: &Caller, room: &str, event: &str, txn_id: &str) -> CommandId {
+    let (user, device) = (caller.user_id.as_str(), caller.device_id.as_str());
+    CommandId::of(&[user, device, "redact", room, event, txn_id])
 }

@@ -27,16 +27,11 @@ pub(crate) async fn put(
         );
     }
     let content = request.body.json().get();
-    let parts = [
-        caller.user_id.as_str(),
-        caller.device_id.as_str(),
-        "send",
-        request.room_id.as_str(),
-        &event_type,
-        &txn_id,
-    ];
+    let id = sending_id(&caller, request.room_id.as_str(), &event_type, &txn_id);
     let command = if event_type == "m.room.redaction" {
         redaction(&caller, content, &txn_id)?
+    } else if caller.suspended {
+        return Err(MatrixError::user_suspended().into());
     } else {
         Command::SendEvent(SendEvent {
             sender: caller.user_id.to_string(),
@@ -47,12 +42,16 @@ pub(crate) async fn put(
             txn_id: Some(txn_id.clone()),
         })
     };
-    let done = app
-        .commands
-        .room(&request.room_id, CommandId::of(&parts), command)
-        .await?;
+    let done = app.commands.room(&request.room_id, id, command).await?;
+    app.presence.active(caller.who());
     let event_id = done.event_id.ok_or_else(MatrixError::internal)?;
     Ok(RumaBody(Response::new(event_id)))
+}
+
+/// The same for every repetition.
+pub(crate) fn sending_id(caller: &Caller, room: &str, event_type: &str, txn_id: &str) -> CommandId {
+    let (user, device) = (caller.user_id.as_str(), caller.device_id.as_str());
+    CommandId::of(&[user, device, "send", room, event_type, txn_id])
 }
 
 /// A redaction sent like any event names its target in the content, whatever the room version
@@ -72,5 +71,6 @@ fn redaction(caller: &Caller, content: &str, txn_id: &str) -> Result<Command, Ma
         content: canonical(&content)?,
         device_id: Some(caller.device_id.to_string()),
         txn_id: Some(txn_id.to_owned()),
+        own_only: caller.suspended,
     }))
 }

@@ -5,7 +5,7 @@ use ganglion_accounts::storage_error;
 use ganglion_accounts::uia::Identifier;
 use ganglion_accounts::usernames::login_user_id;
 use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
-use ganglion_model::{CommandId, MatrixError};
+use ganglion_model::{CommandId, LoginToken, MatrixError};
 use ganglion_proto::persister::Login;
 use ganglion_proto::persister::user_command::Command;
 use ruma::OwnedUserId;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{DeviceWish, new_device};
+use crate::limits::PasswordCheck;
 use crate::routes::interactive::{missing, user_name};
 use crate::state::AppState;
 
@@ -24,19 +25,25 @@ struct Body {
     /// Deprecated form of `identifier`.
     user: Option<String>,
     password: Option<String>,
+    /// For `m.login.token`.
+    token: Option<String>,
     #[serde(flatten)]
     device: DeviceWish,
 }
 
-/// Logs in with a password. A device that exists already loses its earlier tokens.
+/// Logs in with a password or a login token. A device that exists already loses its earlier tokens.
 pub(crate) async fn post(
     State(app): State<AppState>,
     request: RawRequest,
 ) -> Result<JsonBytes, ApiError> {
     let body: Body = serde_json::from_slice(&request.body)
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
-    match body.r#type.as_str() {
-        "m.login.password" => {}
+    let (user_id, login_token) = match body.r#type.as_str() {
+        "m.login.password" => (authenticate(&app, &body).await?, None),
+        "m.login.token" if app.config.accounts.login_tokens => {
+            let (user_id, hash) = holder(&app, &body).await?;
+            (user_id, Some(hash.to_vec().into()))
+        }
         "m.login.application_service" => {
             let message = "this server knows no application services";
             return Err(MatrixError::forbidden(message).into());
@@ -45,12 +52,12 @@ pub(crate) async fn post(
             let message = "there is no such login type here";
             return Err(MatrixError::new(400, "M_UNKNOWN", message).into());
         }
-    }
-    let user_id = authenticate(&app, &body).await?;
+    };
     let (device, tokens) = new_device(&app, &user_id, body.device);
     let device_id = device.device_id.clone();
     let command = Command::Login(Login {
         device: Some(device),
+        login_token,
     });
     app.commands
         .user(&user_id, CommandId::random(), command)
@@ -65,12 +72,27 @@ pub(crate) async fn post(
     Ok(JsonBytes(answer.to_string().into_bytes()))
 }
 
+/// The user of a login token, which the user's shard uses up; and its hash.
+async fn holder(app: &AppState, body: &Body) -> Result<(OwnedUserId, [u8; 32]), MatrixError> {
+    let token = body.token.as_deref().ok_or_else(|| missing("token"))?;
+    let hash = LoginToken::hash_of(token);
+    let barrier = app.db.barrier().await.map_err(storage_error)?;
+    let user_id = app.accounts.login_token_owner(&barrier, &hash).await?;
+    let user_id = user_id.ok_or_else(|| MatrixError::forbidden("the login token is not valid"))?;
+    Ok((user_id, hash))
+}
+
 /// The user whose password this is. Where there is no such user it takes as long.
 async fn authenticate(app: &AppState, body: &Body) -> Result<OwnedUserId, MatrixError> {
     let name = user_name(body.identifier.as_ref(), body.user.as_ref())?;
     let name = name.ok_or_else(wrong)?;
     let password = body.password.clone().ok_or_else(|| missing("password"))?;
     let user_id = login_user_id(name, &app.server_name);
+    // Counted for names without an account, too: the answer must not tell which there are.
+    let check = match &user_id {
+        Some(user_id) => Some(PasswordCheck::begin(app, user_id)?),
+        None => None,
+    };
     let account = match &user_id {
         Some(user_id) => {
             let barrier = app.db.barrier().await.map_err(storage_error)?;
@@ -81,6 +103,9 @@ async fn authenticate(app: &AppState, body: &Body) -> Result<OwnedUserId, Matrix
     let deactivated = account.as_ref().is_some_and(|account| account.deactivated);
     let stored = account.and_then(|account| account.password_hash);
     let fits = app.passwords.verify(password, stored).await?;
+    if let (true, Some(check)) = (fits, check) {
+        check.passed(app);
+    }
     match user_id {
         // That there was such an account is known of its name already, and its password is gone.
         Some(_) if deactivated => {

@@ -7,13 +7,13 @@ use ganglion_proto::persister::Logout;
 use ganglion_proto::persister::user_command::Command;
 use ruma::api::client::session::logout_all::v3::{Request, Response};
 
-use crate::caller::Caller;
+use crate::caller::LeavingCaller;
 use crate::state::AppState;
 
 /// Ends all of the caller's devices and tokens.
 pub(crate) async fn post(
     State(app): State<AppState>,
-    caller: Caller,
+    LeavingCaller(caller): LeavingCaller,
     Ruma(_request): Ruma<Request>,
 ) -> Result<RumaBody<Response>, ApiError> {
     let command = Command::Logout(Logout { device_id: None });

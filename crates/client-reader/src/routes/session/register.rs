@@ -38,7 +38,7 @@ pub(crate) async fn post(
     let password = request
         .password
         .ok_or_else(|| MatrixError::new(400, "M_MISSING_PARAM", "`password` is missing"))?;
-    check_strength(&password, app.config.accounts.password_min_length)?;
+    check_strength(&password, &app.config.accounts)?;
     let password_hash = app.passwords.hash(password).await?;
     let wish = DeviceWish {
         device_id: request.device_id.map(|id| id.to_string()),

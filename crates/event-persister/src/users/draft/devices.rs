@@ -82,11 +82,14 @@ impl Draft {
                 .retain(|row| !gone(row.user_nid, &row.device_id));
             self.facts.devices.retain(|(owner, id)| !gone(*owner, id));
         }
+        if device.is_none() {
+            self.end_login_tokens(user);
+        }
         self.revoke(user, device.map(str::to_owned), ends);
     }
 
     /// Tells every instance to read the tokens again.
-    fn revoke(&mut self, user: UserNid, device_id: Option<String>, ends: Ends) {
+    pub(super) fn revoke(&mut self, user: UserNid, device_id: Option<String>, ends: Ends) {
         let entry = log::TokenRevocation {
             user_nid: user.0,
             device_id: device_id.clone(),
@@ -271,7 +274,7 @@ fn checked_pair(access: &Bytes, refresh: Option<&RefreshToken>) -> Result<Pair, 
     })
 }
 
-fn hash(bytes: &Bytes) -> Result<[u8; 32], MatrixError> {
+pub(super) fn hash(bytes: &Bytes) -> Result<[u8; 32], MatrixError> {
     let hash = bytes.as_ref().try_into();
     hash.map_err(|_not_32| MatrixError::internal())
 }

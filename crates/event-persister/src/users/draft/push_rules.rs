@@ -2,8 +2,8 @@
 
 use ganglion_cluster::owner::Outcome;
 use ganglion_model::{MatrixError, UserNid};
+use ganglion_proto::persister::ChangePushRule;
 use ganglion_proto::persister::change_push_rule::Change as Wanted;
-use ganglion_proto::persister::{ChangePushRule, SetAccountData};
 use ganglion_push_rules::change::{Change, MAX_BYTES, apply};
 use ganglion_push_rules::{Content, TYPE, rules};
 use ruma::UserId;
@@ -19,7 +19,7 @@ impl Draft {
         wish: &ChangePushRule,
     ) -> Result<Outcome, MatrixError> {
         let user_id = UserId::parse(user_id).map_err(|_invalid| MatrixError::internal())?;
-        let stored = self.facts.push_rules.get(&user).and_then(Option::as_deref);
+        let stored = self.account_data(user, None, TYPE);
         let mut global = rules(stored, &user_id);
         let change = match &wish.change {
             Some(Wanted::Put(put)) => Change::Put {
@@ -42,12 +42,7 @@ impl Draft {
         if stored == Some(content.as_slice()) {
             return Ok(Outcome::Unchanged(self.outcome(String::new())));
         }
-        let set = SetAccountData {
-            room_id: None,
-            r#type: TYPE.to_owned(),
-            content: content.clone().into(),
-        };
-        self.facts.push_rules.insert(user, Some(content));
-        self.set_account_data(user, &set)
+        self.put_account_data((user, None, TYPE), content);
+        Ok(self.done(String::new()))
     }
 }

@@ -1,6 +1,7 @@
 use ganglion_model::RoomNid;
 use ganglion_proto::persister::{
-    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, UpdateDevice, UseToken,
+    CreateLoginToken, DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, Report,
+    SetAccountData, SetStanding, SetTag, UpdateDevice, UseToken,
 };
 use ganglion_storage::accounts::{RegistrationTokenRecord, TokenPlace, TokenStage};
 use ganglion_storage::log::kind;
@@ -14,7 +15,7 @@ fn draft(registered: bool) -> Draft {
     let mut facts = Facts::default();
     facts.users.insert(ALICE.to_owned(), UserNid(1));
     if registered {
-        facts.accounts.insert(UserNid(1), true);
+        facts.accounts.insert(UserNid(1), Standing::default());
     }
     Draft::new(facts, NEXT, 1_000)
 }
@@ -43,6 +44,7 @@ fn device(id: &str, token: u8) -> NewDevice {
 fn login(id: &str, token: u8) -> Command {
     Command::Login(Login {
         device: Some(device(id, token)),
+        login_token: None,
     })
 }
 
@@ -250,7 +252,11 @@ fn who_has_no_active_account_does_nothing() {
         "M_FORBIDDEN"
     );
     let mut gone = draft(true);
-    gone.facts.accounts.insert(UserNid(1), false);
+    let deactivated = Standing {
+        deactivated: true,
+        ..Standing::default()
+    };
+    gone.facts.accounts.insert(UserNid(1), deactivated);
     assert_eq!(
         run(&mut gone, login("D", 1)).unwrap_err().errcode,
         "M_USER_DEACTIVATED"
@@ -419,4 +425,146 @@ fn a_deactivated_account_keeps_nothing() {
     assert_eq!(draft.entries.len(), 1, "the end of the tokens");
     let error = run(&mut draft, login("D", 1)).unwrap_err();
     assert_eq!(error.errcode, "M_USER_DEACTIVATED");
+}
+
+fn tag(name: &str, content: Option<&'static str>) -> Command {
+    Command::SetTag(SetTag {
+        room_id: "!r:hs.example".to_owned(),
+        tag: name.to_owned(),
+        content: content.map(Into::into),
+    })
+}
+
+#[test]
+fn tags_of_one_batch_add_up() {
+    let mut draft = draft(true);
+    draft
+        .facts
+        .rooms
+        .insert("!r:hs.example".to_owned(), RoomNid(5));
+    let key = (UserNid(1), Some(RoomNid(5)), "m.tag".to_owned());
+    let stored = br#"{"tags":{"a":{"order":0.1}}}"#.to_vec();
+    draft.facts.account_data.insert(key, stored);
+    run(&mut draft, tag("b", Some("{}"))).unwrap();
+    run(&mut draft, tag("c", Some(r#"{"order":1.0}"#))).unwrap();
+    run(&mut draft, tag("b", None)).unwrap();
+    run(&mut draft, tag("nothing", None)).unwrap();
+    let error = run(&mut draft, tag("", Some("{}"))).unwrap_err();
+    assert_eq!(error.errcode, "M_INVALID_PARAM");
+    let [row] = draft.rows.account_data.as_slice() else {
+        panic!("{:?}", draft.rows.account_data);
+    };
+    let wanted = br#"{"tags":{"a":{"order":0.1},"c":{"order":1.0}}}"#;
+    assert_eq!(row.content, wanted, "numbers stay as they are written");
+    assert_eq!(draft.entries.len(), 1, "the others are superseded");
+}
+
+fn standing(set: SetStanding) -> Command {
+    Command::SetStanding(set)
+}
+
+fn locked(yes: bool) -> Command {
+    standing(SetStanding {
+        locked: Some(yes),
+        ..Default::default()
+    })
+}
+
+#[test]
+fn a_locked_account_is_served_logouts_only() {
+    let mut draft = draft(true);
+    run(&mut draft, locked(true)).unwrap();
+    assert_eq!(draft.entries[0].kind, kind::TOKEN_REVOCATION);
+    assert_eq!(draft.rows.revocations[0].ends, Ends::Nothing);
+    assert!(draft.rows.standings[0].standing.locked);
+    let error = run(&mut draft, login("D", 1)).unwrap_err();
+    assert_eq!(
+        (error.status, error.errcode.as_str()),
+        (401, "M_USER_LOCKED")
+    );
+    run(&mut draft, logout(None)).unwrap();
+    let before = draft.next;
+    run(&mut draft, locked(true)).unwrap();
+    assert_eq!(draft.next, before, "it is so already");
+    run(&mut draft, locked(false)).unwrap();
+    assert_eq!(draft.rows.standings.len(), 1, "the last word of the batch");
+    run(&mut draft, login("D", 1)).unwrap();
+}
+
+#[test]
+fn administrators_have_no_power_over_another() {
+    let mut draft = draft(true);
+    let make = SetStanding {
+        administrator: Some(true),
+        ..Default::default()
+    };
+    run(&mut draft, standing(make)).unwrap();
+    let by_another = SetStanding {
+        suspended: Some(true),
+        by_administrator: true,
+        ..Default::default()
+    };
+    let error = run(&mut draft, standing(by_another)).unwrap_err();
+    assert_eq!(error.errcode, "M_FORBIDDEN");
+    let by_operator = SetStanding {
+        by_administrator: false,
+        ..by_another
+    };
+    run(&mut draft, standing(by_operator)).unwrap();
+    let after = draft.rows.standings[0].standing;
+    assert!(after.suspended && after.kind == 1);
+    run(&mut draft, Command::Deactivate(Deactivate { erase: false })).unwrap();
+    assert_eq!(run(&mut draft, locked(true)).unwrap_err().status, 404);
+}
+
+#[test]
+fn a_login_token_is_used_once() {
+    let mut draft = draft(true);
+    let make = |token: u8, lifetime_ms: i64| {
+        Command::CreateLoginToken(CreateLoginToken {
+            token_hash: vec![token; 32].into(),
+            lifetime_ms,
+        })
+    };
+    let with = |token: u8| {
+        Command::Login(Login {
+            device: Some(device("D", 9)),
+            login_token: Some(vec![token; 32].into()),
+        })
+    };
+    run(&mut draft, make(1, 10)).unwrap();
+    run(&mut draft, make(2, 0)).unwrap();
+    run(&mut draft, make(3, 10)).unwrap();
+    run(&mut draft, with(1)).unwrap();
+    assert_eq!(draft.rows.used_login_tokens, [[1; 32]]);
+    for (token, why) in [(1, "used"), (2, "expired"), (7, "unknown")] {
+        let error = run(&mut draft, with(token)).unwrap_err();
+        assert_eq!(error.errcode, "M_FORBIDDEN", "{why}");
+    }
+    run(&mut draft, logout(None)).unwrap();
+    assert!(run(&mut draft, with(3)).is_err(), "ended with the sessions");
+    assert!(draft.rows.login_tokens.is_empty());
+}
+
+#[test]
+fn reports_are_bounded() {
+    let mut draft = draft(true);
+    let report = |room: Option<&str>, reason: String| {
+        Command::Report(Report {
+            room_id: room.map(str::to_owned),
+            reason,
+            ..Default::default()
+        })
+    };
+    run(&mut draft, report(Some("!r:x"), "why".to_owned())).unwrap();
+    for (bad, status) in [
+        (report(None, "why".to_owned()), 400),
+        (report(Some(&"x".repeat(256)), "why".to_owned()), 400),
+        (report(Some("!r:x"), "\0".to_owned()), 400),
+        (report(Some("!r:x"), "x".repeat(9_000)), 413),
+    ] {
+        assert_eq!(run(&mut draft, bad).unwrap_err().status, status);
+    }
+    assert_eq!(draft.rows.reports.len(), 1);
+    assert_eq!(draft.next, NEXT, "reports are no entries of the log");
 }

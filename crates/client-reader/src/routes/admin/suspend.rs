@@ -1,0 +1,36 @@
+//! `GET` and `PUT /_matrix/client/v1/admin/suspend/{userId}`
+
+use axum::extract::State;
+use ganglion_http_kit::{ApiError, Ruma, RumaBody};
+use ganglion_proto::persister::SetStanding;
+use ruma::api::client::admin::{is_user_suspended, suspend_user};
+
+use super::{account, set_standing};
+use crate::caller::Caller;
+use crate::state::AppState;
+
+/// Whether an account is suspended.
+pub(crate) async fn get(
+    State(app): State<AppState>,
+    caller: Caller,
+    Ruma(request): Ruma<is_user_suspended::v1::Request>,
+) -> Result<RumaBody<is_user_suspended::v1::Response>, ApiError> {
+    let account = account(&app, &caller, &request.user_id).await?;
+    Ok(RumaBody(is_user_suspended::v1::Response::new(
+        account.suspended,
+    )))
+}
+
+/// Makes an account suspended, or undoes it.
+pub(crate) async fn put(
+    State(app): State<AppState>,
+    caller: Caller,
+    Ruma(request): Ruma<suspend_user::v1::Request>,
+) -> Result<RumaBody<suspend_user::v1::Response>, ApiError> {
+    let set = SetStanding {
+        suspended: Some(request.suspended),
+        ..SetStanding::default()
+    };
+    set_standing(&app, &caller, &request.user_id, set).await?;
+    Ok(RumaBody(suspend_user::v1::Response::new(request.suspended)))
+}
