@@ -222,7 +222,7 @@ impl RoomShard {
             .map(|e| e.event_id.clone())
             .collect();
         remember(room, nid, event.clone(), numbers.slot, before_chain);
-        let state = self.state_over(room, after, &others).await?;
+        let state = self.state_with(room, after, &others).await?;
         let old = self.whole(&mut room.chain).await?;
         let visibility = current_visibility(room);
         let stored = self.store_resolved(room, part, &state).await?;
@@ -272,7 +272,7 @@ impl RoomShard {
     }
 
     /// The state over all forward extremities: the state after one of them, and the ids of the others.
-    async fn state_over(
+    async fn state_with(
         &self,
         room: &mut Room,
         after: State,

@@ -61,7 +61,7 @@ fn the_master_rule_stays_first_and_own_rules_come_before_the_servers() {
     .unwrap();
     let order: Vec<_> = rules.override_.iter().map(|rule| &*rule.rule_id).collect();
     assert_eq!(
-        order.get(..3).unwrap(),
+        order[..3],
         [".m.rule.master", "mine", ".m.rule.suppress_notices"]
     );
 }
@@ -82,7 +82,8 @@ fn a_replaced_rule_stays_off() {
 fn what_cannot_be_is_refused() {
     let with = r#"{"actions":["notify"],"pattern":"x"}"#;
     let many = format!(r#"{{"actions":[{}"notify"]}}"#, r#""notify","#.repeat(16));
-    let cases: [(RuleKind, &str, &str, Option<&str>, u16, &str); 11] = [
+    type Case<'c> = (RuleKind, &'c str, &'c str, Option<&'c str>, u16, &'c str);
+    let cases: [Case<'_>; 11] = [
         (RuleKind::Content, ".x", with, None, 400, "M_INVALID_PARAM"),
         (RuleKind::Content, "a/b", with, None, 400, "M_INVALID_PARAM"),
         (
