@@ -1,8 +1,11 @@
 //! Unread counts: with the event that changes them, on every instance, from memory and from PostgreSQL.
 
+use std::time::Duration;
+
+use ganglion_model::Shard;
 use serde_json::{Value, json};
 
-use crate::sandbox::{Shared, shared};
+use crate::sandbox::{Shared, connect, eventually, shared};
 use crate::user::{User, enc};
 
 struct Talk {
@@ -49,6 +52,20 @@ impl Talk {
             assert_eq!(counts(&whole), found, "{whole}");
         }
         found
+    }
+
+    /// Waits until pusher has judged everything in the room: what comes before a change of rules is
+    /// judged by the rules before it.
+    async fn judged(&self, cluster: &Shared) {
+        let db = connect(&cluster.facts.postgres.primary).await;
+        let shard = Shard::of_room(&ruma::RoomId::parse(&self.room).unwrap()).number();
+        let head = async |shard: i16| -> i64 {
+            let query = "SELECT coalesce(max(last_pos), 0) FROM batches WHERE shard = $1";
+            db.query_one(query, &[&shard]).await.unwrap().get(0)
+        };
+        let wanted = head(shard).await;
+        let read = async || head(shard + 64).await >= wanted;
+        assert!(eventually(Duration::from_secs(20), read).await);
     }
 
     async fn by_thread(&self, since: Option<&str>) -> Value {
@@ -107,7 +124,7 @@ async fn a_receipt_of_one_device_changes_the_count_of_another() {
     let path = format!("/sync?timeout=20000&since={since}");
     let waiting = async { phone.get(&path).await.ok() };
     let reading = async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         let path = format!(
             "/rooms/{}/receipt/m.read.private/{}",
             enc(&talk.room),
@@ -173,11 +190,13 @@ async fn own_rules_decide_what_counts() {
     talk.alice.say(&talk.room, "there is Cake!").await;
     talk.alice.say(&talk.room, "cakes").await;
     assert_eq!(talk.unread(cluster, &mut since).await, (2, 1));
+    talk.judged(cluster).await;
     let path = format!("/pushrules/global/room/{}", enc(&talk.room));
     talk.bob.put(&path, json!({"actions": []})).await.ok();
     talk.alice.say(&talk.room, "nobody hears it").await;
     talk.alice.say(&talk.room, "but cake").await;
     assert_eq!(talk.unread(cluster, &mut since).await, (3, 2));
+    talk.judged(cluster).await;
     let master = "/pushrules/global/override/.m.rule.master/enabled";
     talk.bob.put(master, json!({"enabled": true})).await.ok();
     talk.alice.say(&talk.room, "cake again").await;
