@@ -4,7 +4,7 @@ mod fence;
 mod kills;
 mod load;
 mod nul;
-mod owners;
+pub(crate) mod owners;
 mod primary;
 mod redis;
 mod replica;

@@ -6,6 +6,7 @@
 
 mod client;
 mod cluster;
+mod model;
 mod remote;
 mod rooms;
 mod sandbox;

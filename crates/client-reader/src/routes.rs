@@ -9,6 +9,7 @@ mod filters;
 mod interactive;
 mod profile;
 mod push_rules;
+mod receipts;
 mod room_reads;
 mod room_writes;
 mod server;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Routes<AppState> {
     directory::routes(&mut routes);
     room_reads::routes(&mut routes);
     room_writes::routes(&mut routes);
+    receipts::routes(&mut routes);
     sync::routes(&mut routes);
     routes
 }

@@ -13,6 +13,7 @@ mod membership;
 mod part;
 mod pdus;
 mod place;
+mod receipts;
 mod redact;
 mod room;
 mod upgrade;
@@ -96,6 +97,7 @@ impl RoomShard {
             Command::SetPublished(set) => self.set_published(room, set, part).await,
             Command::PrepareUpgrade(prepare) => self.prepare_upgrade(room, prepare, part).await,
             Command::FinishUpgrade(finish) => self.finish_upgrade(room, finish, part).await,
+            Command::SetReceipts(set) => self.set_receipts(room, set, part).await,
         }
     }
 
@@ -151,6 +153,7 @@ impl ShardWriter for RoomShard {
         self.batch += 1;
         self.evict();
         self.preload(commands).await?;
+        self.preload_receipts(commands).await?;
         let forks = |pending: &&Pending<RoomCommand>| {
             matches!(pending.command.command, Some(Command::SubmitPdus(_)))
         };

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = built_in![
     3 "0003_room_logs",
     4 "0004_user_logs",
     5 "0005_partitions_and_rights",
+    6 "0006_receipts",
 ];
 
 /// A migration that was applied now.

@@ -44,6 +44,16 @@ pub fn accepts_words(filter: &RoomEventFilter, event_type: &str, sender: &str) -
     })
 }
 
+/// True if a filter of a room's ephemeral events lets events of this type, whose content has no `url`,
+/// pass at all.
+#[must_use]
+pub fn accepts_type(filter: &RoomEventFilter, event_type: &str) -> bool {
+    filter.url_filter != Some(UrlFilter::EventsWithUrl)
+        && listed(filter.types.as_deref(), &filter.not_types, |pattern| {
+            matches(pattern, event_type)
+        })
+}
+
 /// True if a filter of data outside rooms lets something of this type, from this user, pass.
 #[must_use]
 pub fn accepts_data(filter: &Filter, event_type: &str, sender: &UserId) -> bool {

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub use room_rows::{
-    CurrentStateRow, EventRow, EventStatus, MembershipRow, RedactionRow, ReplacedRow,
+    CurrentStateRow, EventRow, EventStatus, MembershipRow, ReceiptRow, RedactionRow, ReplacedRow,
     RoomChangeRow, RoomRows, SnapshotRow, packed_extremities, unpacked_extremities,
 };
 pub use user_rows::{

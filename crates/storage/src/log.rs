@@ -11,12 +11,15 @@ use tokio_postgres::types::Type;
 
 use crate::connection::{Connection, Param};
 use crate::error::StorageError;
+use crate::receipts::ReceiptKind;
 use crate::timeline::Range;
 
 /// The kinds of entries (proto/ganglion/log/v1/log.proto).
 pub mod kind {
     /// A live event.
     pub const EVENT: u32 = 1;
+    /// A user has read up to an event.
+    pub const RECEIPT: u32 = 2;
     /// The state of a room was replaced.
     pub const STATE_REPLACED: u32 = 3;
     /// A room's state became complete.
@@ -60,6 +63,10 @@ const REDACTED: &str = "SELECT event_id, event_nid, redacted_by FROM events \
 const ROOM_CHANGES: &str = "SELECT c.pos, c.kind, c.room_nid, r.room_id, c.snapshot_after \
     FROM room_changes c JOIN rooms r ON r.room_nid = c.room_nid \
     WHERE c.shard = $1 AND c.pos > $2 AND c.pos <= $3";
+const RECEIPTS: &str = "SELECT c.pos, c.room_nid, c.user_nid, u.user_id, c.kind, c.thread, \
+    c.event_id, c.event_pos, c.at, c.crowded \
+    FROM receipts c JOIN users u ON u.user_nid = c.user_nid \
+    WHERE c.shard = $1 AND c.pos > $2 AND c.pos <= $3";
 const ACCOUNT_DATA: &str = "SELECT pos, user_nid, room_nid, type, content FROM account_data \
     WHERE shard = $1 AND pos > $2 AND pos <= $3";
 const REVOCATIONS: &str = "SELECT pos, user_nid, device_id FROM token_revocations \
@@ -73,6 +80,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     EVENTS,
     REDACTED,
     ROOM_CHANGES,
+    RECEIPTS,
     ACCOUNT_DATA,
     REVOCATIONS,
     FORGOTTEN,
@@ -126,13 +134,17 @@ pub async fn entries(
     ];
     let mut entries = match shard.family() {
         ShardFamily::Room => {
-            let (events, changes) = futures_util::try_join!(
+            let (events, changes, receipts) = futures_util::try_join!(
                 connection.query(EVENTS, &params),
-                connection.query(ROOM_CHANGES, &params)
+                connection.query(ROOM_CHANGES, &params),
+                connection.query(RECEIPTS, &params)
             )?;
             let mut entries = event_entries(connection, shard, &events).await?;
             for row in &changes {
                 entries.push(room_change(row)?);
+            }
+            for row in &receipts {
+                entries.push(receipt(row)?);
             }
             entries
         }
@@ -245,6 +257,22 @@ fn room_change(row: &Row) -> Result<log::Entry, StorageError> {
         snapshot_after: row.try_get(4)?,
     };
     Ok(entry(row.try_get(0)?, kind, &change))
+}
+
+fn receipt(row: &Row) -> Result<log::Entry, StorageError> {
+    let thread: String = row.try_get(5)?;
+    let receipt = log::Receipt {
+        room_nid: row.try_get(1)?,
+        user_nid: row.try_get(2)?,
+        user_id: row.try_get(3)?,
+        kind: ReceiptKind::decode(row.try_get(4)?)?.number(),
+        thread_id: Some(thread).filter(|thread| !thread.is_empty()),
+        event_id: row.try_get(6)?,
+        event_pos: row.try_get(7)?,
+        ts: row.try_get(8)?,
+        crowded: row.try_get(9)?,
+    };
+    Ok(entry(row.try_get(0)?, kind::RECEIPT, &receipt))
 }
 
 fn account_data(row: &Row) -> Result<log::Entry, StorageError> {

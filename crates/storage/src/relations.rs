@@ -215,6 +215,17 @@ const THREADS: &str = concat!(
      ORDER BY 1 DESC"
 );
 
+// Up the relations, at most three (client-server API, "Threaded read receipts"), until one says
+// `m.thread`.
+const THREAD_OF: &str = "WITH RECURSIVE up (hops, relates_to, rel_type) AS ( \
+    SELECT 0, relates_to, rel_type FROM events \
+    WHERE shard = $1 AND room_nid = $2 AND event_id = $3 \
+    UNION ALL \
+    SELECT up.hops + 1, e.relates_to, e.rel_type FROM up \
+    JOIN events e ON e.shard = $1 AND e.room_nid = $2 AND e.event_id = up.relates_to \
+    WHERE up.hops < 3 AND up.rel_type IS DISTINCT FROM 'm.thread') \
+    SELECT relates_to FROM up WHERE rel_type = 'm.thread'";
+
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
     LATEST,
@@ -223,6 +234,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     EARLIEST_DEEP,
     AGGREGATES,
     THREADS,
+    THREAD_OF,
 ];
 
 /// The last children of an event within a range, at most `limit`, the newest first.
@@ -355,4 +367,22 @@ pub async fn threads(
         }
     }
     Ok(threads)
+}
+
+/// The root of the thread that an event is in; `None` for one of the main timeline.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn thread_of(
+    connection: &Connection,
+    (shard, room): (Shard, RoomNid),
+    event_id: &str,
+) -> Result<Option<String>, StorageError> {
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&room.0 as _, Type::INT8),
+        (&event_id as _, Type::TEXT),
+    ];
+    let row = connection.query_opt(THREAD_OF, &params).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
 }

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use ganglion_model::{Position, RoomNid, Shard, SyncToken, UserNid};
+use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::{View, Viewer, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
-use ruma::DeviceId;
 
 use crate::account_data::{self, AccountData, default_push_rules};
 use crate::engine::{Parts, SyncRequest};
+use crate::lazy::Members;
 use crate::moment::Moment;
 use crate::plan::{Asked, Base, Plan, plan};
+use crate::receipts;
 use crate::response::{Response, Section};
-use crate::section::{self, Stretch};
+use crate::section::{self, Beside, Stretch};
 use crate::stripped;
 use crate::users::{RoomList, UserRoom};
 
@@ -25,8 +26,14 @@ pub(crate) struct Pass<'a> {
     pub(crate) since: Option<&'a SyncToken>,
     pub(crate) moment: Moment,
     pub(crate) view: View,
+    /// The tail covers the moment.
+    pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
+    /// The member events that a lazily loading client has.
+    pub(crate) known: Members,
+    /// Those that the response carries.
+    pub(crate) members: Vec<EventNid>,
 }
 
 impl<'a> Pass<'a> {
@@ -37,10 +44,6 @@ impl<'a> Pass<'a> {
             device_id: Some(&self.request.device_id),
             now_ms: self.now_ms,
         }
-    }
-
-    pub(crate) fn device(&self) -> (UserNid, &'a DeviceId) {
-        (self.request.user_nid, &self.request.device_id)
     }
 
     /// The token's position in a room shard.
@@ -58,7 +61,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn user_place(&self) -> (Shard, UserNid) {
+    pub(crate) fn user_place(&self) -> (Shard, UserNid) {
         (Shard::of_user(&self.request.user_id), self.request.user_nid)
     }
 }
@@ -69,7 +72,9 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     let mut data = account_data(pass).await?;
     global_account_data(pass, &mut data, &mut response);
     let mut plans = plans(pass, list);
-    drop_unchanged(pass, list, &data, &mut plans).await?;
+    let mut receipts = receipts::news(pass, list, &plans).await?;
+    let told = |room| data.has(room) || receipts.has(room);
+    drop_unchanged(pass, list, told, &mut plans).await?;
     if pass.since.is_some() {
         // The client knows nothing of these rooms: when their data was set does not matter.
         let new: Vec<RoomNid> = plans
@@ -84,8 +89,11 @@ pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Respo
     }
     for (nid, plan) in plans {
         if let Some(room) = list.get(&nid) {
-            let account_data = data.take(nid);
-            add_room(pass, &mut response, (room, plan), account_data).await?;
+            let beside = Beside {
+                account_data: data.take(nid),
+                receipts: receipts.take(nid),
+            };
+            add_room(pass, &mut response, (room, plan), beside).await?;
         }
     }
     Ok(response)
@@ -128,11 +136,11 @@ fn plans(pass: &Pass<'_>, list: &RoomList) -> BTreeMap<RoomNid, Plan> {
         .collect()
 }
 
-/// Takes out joined rooms in which nothing happened.
+/// Takes out joined rooms in which nothing happened and of which nothing else is `told`.
 async fn drop_unchanged(
     pass: &mut Pass<'_>,
     list: &RoomList,
-    data: &AccountData,
+    told: impl Fn(RoomNid) -> bool,
     plans: &mut BTreeMap<RoomNid, Plan>,
 ) -> Result<(), StorageError> {
     if pass.request.full_state {
@@ -144,7 +152,7 @@ async fn drop_unchanged(
         .filter(|(_, plan)| **plan == Plan::Joined)
         .map(|(nid, _)| *nid)
     {
-        if let Some(room) = list.get(&nid).filter(|_| !data.has(nid)) {
+        if let Some(room) = list.get(&nid).filter(|_| !told(nid)) {
             quiet.entry(room.info.shard).or_default().push(nid);
         }
     }
@@ -173,7 +181,7 @@ async fn add_room(
     pass: &mut Pass<'_>,
     response: &mut Response,
     (room, plan): (&UserRoom, Plan),
-    account_data: Vec<(String, bytes::Bytes)>,
+    beside: Beside,
 ) -> Result<(), StorageError> {
     let info = &room.info;
     let now = pass.moment.rooms.get(info.shard);
@@ -182,7 +190,7 @@ async fn add_room(
         room,
         range,
         base,
-        account_data,
+        beside,
     };
     let (section, json) = match plan {
         Plan::Nothing => return Ok(()),

@@ -8,7 +8,7 @@ use ganglion_config::Limits;
 use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::visibility::membership_at;
-use ganglion_rooms::{Rooms, View};
+use ganglion_rooms::{Rooms, View, filter};
 use ganglion_storage::timeline::clamps;
 use ganglion_storage::{Barrier, Database, StorageError};
 use ruma::api::client::filter::FilterDefinition;
@@ -18,12 +18,13 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Pass, answer};
-use crate::lazy::Lazy;
+use crate::followed::Kept as _;
+use crate::lazy::{Lazy, Members};
 use crate::metrics::{PARKED, SYNCS};
 use crate::moment::Moment;
 use crate::response::Response;
 use crate::tail::{Interest, Tail, Watch};
-use crate::users::{self, RoomList};
+use crate::users::RoomList;
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
 /// not seen by then is read from PostgreSQL.
@@ -152,13 +153,14 @@ impl Parts {
             return Err(SyncError::Busy);
         };
         SYNCS.with(&[("kind", "initial")]).increment(1);
-        self.lazy.forget(request.user_nid, &request.device_id);
+        let known = self.members(request, None);
         let mut view = View::new(&self.db, Some(request.barrier.clone()));
         let heads = view.snapshot().await?.heads().await?;
         let moment = Moment::of_heads(&heads, Shard::of_user(&request.user_id));
-        let list = users::load(&mut view, request.user_nid).await?;
-        let mut pass = self.pass(request, None, moment, (view, fields));
+        let list = RoomList::load(&mut view, request.user_nid).await?;
+        let mut pass = self.pass(request, None, (moment, known), (view, fields));
         let response = answer(&mut pass, &list).await?;
+        self.note_members(request, None, &pass);
         Ok(response.finish(&moment.token()))
     }
 
@@ -171,6 +173,8 @@ impl Parts {
         let wait = request.timeout.min(LONGEST_WAIT);
         let deadline = Instant::now() + wait;
         let user_shard = Shard::of_user(&request.user_id);
+        let asked = since.clone();
+        let known = self.members(request, Some(&asked));
         // False: whatever is not there by then is read from PostgreSQL.
         let _caught_up = self
             .follower
@@ -185,7 +189,8 @@ impl Parts {
             let moment = seen.or(&committed);
             let barrier = committed.covers(&moment).then(|| request.barrier.clone());
             let mut view = View::new(&self.db, barrier);
-            let list = if seen.covers(&moment) {
+            let is_followed = seen.covers(&moment);
+            let list = if is_followed {
                 let users = self.tail.users();
                 let later = || View::new(&self.db, None);
                 let user = (user_shard, request.user_nid);
@@ -193,11 +198,14 @@ impl Parts {
                 let applied = || Moment::of_tail(&self.tail, generation, user_shard);
                 users.get(&mut view, user, applied, later).await?
             } else {
-                Arc::new(users::load(&mut view, request.user_nid).await?)
+                Arc::new(RoomList::load(&mut view, request.user_nid).await?)
             };
-            let mut pass = self.pass(request, Some(&since), moment, (view, fields));
+            let place = (moment, known.clone());
+            let mut pass = self.pass(request, Some(&since), place, (view, fields));
+            pass.is_followed = is_followed;
             let response = answer(&mut pass, &list).await?;
             let is_over = Instant::now() >= deadline || self.drain.is_cancelled();
+            self.note_members(request, Some(&asked), &pass);
             if !response.is_empty() || request.full_state || is_over {
                 return Ok(finish(response, &moment));
             }
@@ -216,7 +224,7 @@ impl Parts {
         &'a self,
         request: &'a SyncRequest,
         since: Option<&'a SyncToken>,
-        moment: Moment,
+        (moment, known): (Moment, Members),
         (view, fields): (View, Option<&'a Fields>),
     ) -> Pass<'a> {
         let now_ms = self.clock.now_ms();
@@ -226,8 +234,30 @@ impl Parts {
             since,
             moment,
             view,
+            is_followed: false,
             fields,
             now_ms,
+            known,
+            members: Vec::new(),
+        }
+    }
+
+    /// The member events that the client has, if it loads them lazily.
+    fn members(&self, request: &SyncRequest, since: Option<&SyncToken>) -> Members {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            self.lazy.begin(device, since)
+        } else {
+            Members::default()
+        }
+    }
+
+    /// What the client will have with the response.
+    fn note_members(&self, request: &SyncRequest, since: Option<&SyncToken>, pass: &Pass<'_>) {
+        if filter::is_lazy(&request.filter.room.state) {
+            let device = (request.user_nid, &*request.device_id);
+            let tokens = (since, &pass.moment.token());
+            self.lazy.sent(device, tokens, pass.members.iter().copied());
         }
     }
 

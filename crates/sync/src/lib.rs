@@ -10,10 +10,12 @@
 mod account_data;
 mod answer;
 mod engine;
+mod followed;
 mod lazy;
 mod metrics;
 mod moment;
 mod plan;
+mod receipts;
 mod response;
 mod section;
 mod state;
@@ -24,4 +26,5 @@ mod timeline;
 mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};
+pub use receipts::OwnReceipts;
 pub use tail::Tail;

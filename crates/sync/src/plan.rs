@@ -40,9 +40,9 @@ pub(crate) struct Asked {
     pub(crate) since: Option<Position>,
     /// The response's position in the room's shard.
     pub(crate) now: Position,
-    /// Rooms that were left before, too, where everything is told.
+    /// Without a token, rooms that were left, too.
     pub(crate) include_leave: bool,
-    /// Everything is told, though there is a token.
+    /// All of the state is told, though there is a token.
     pub(crate) full_state: bool,
 }
 
@@ -85,7 +85,6 @@ fn within(
 
 fn left(changes: &[MembershipRecord], asked: Asked, before: Option<Membership>) -> Plan {
     let start = Position::MIN;
-    let all_known = asked.since.is_none() || asked.full_state;
     let since = asked.since.unwrap_or(start);
     let join = within(changes, start, asked.now)
         .rfind(|change| change.membership == Membership::Join)
@@ -117,7 +116,8 @@ fn left(changes: &[MembershipRecord], asked: Asked, before: Option<Membership>) 
                 )
             }
         }
-        (Some(_), Some(end)) if all_known && asked.include_leave => Plan::Left(
+        // `full_state` is of "all rooms the user is a member of": with a token, left rooms are told once.
+        (Some(_), Some(end)) if asked.since.is_none() && asked.include_leave => Plan::Left(
             Range {
                 after: start,
                 up_to: end,

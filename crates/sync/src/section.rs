@@ -9,11 +9,13 @@ use ganglion_rooms::client_event::Writer;
 use ganglion_rooms::relations::Onlooker;
 use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
+use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self as stored, Range};
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
 use crate::plan::Base;
+use crate::receipts;
 use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
@@ -33,8 +35,15 @@ pub(crate) struct Stretch<'a> {
     /// The part of the log that the timeline comes from.
     pub(crate) range: Range,
     pub(crate) base: Base,
+    pub(crate) beside: Beside,
+}
+
+/// What is told of a room beside its events.
+pub(crate) struct Beside {
     /// Room account data: type and content.
     pub(crate) account_data: Vec<(String, Bytes)>,
+    /// Receipts.
+    pub(crate) receipts: Vec<Arc<Receipt>>,
 }
 
 /// The room's JSON object; `None` if it has nothing to tell.
@@ -55,6 +64,7 @@ pub(crate) async fn write(
         && !timeline.limited
         && state.is_empty()
         && account_data.is_empty()
+        && stretch.beside.receipts.is_empty()
         && summary.is_none()
         && is_joined(pass, stretch.room)
     {
@@ -88,7 +98,11 @@ pub(crate) async fn write(
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":[]},\"");
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
+    let wanted = &pass.request.filter.room.ephemeral;
+    let most = filter::limit(wanted, usize::MAX, usize::MAX);
+    receipts::write(&mut out, &stretch.beside.receipts, most);
+    out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
     Writer {
@@ -148,7 +162,7 @@ fn accepted<'s>(pass: &Pass<'_>, stretch: &'s Stretch<'_>) -> Vec<(&'s str, &'s 
         return Vec::new();
     }
     let user_id = pass.request.user_id.as_str();
-    let data = stretch.account_data.iter();
+    let data = stretch.beside.account_data.iter();
     data.filter(|(data_type, _)| filter::accepts_words(wanted, data_type, user_id))
         .map(|(data_type, content)| (data_type.as_str(), content))
         .collect()

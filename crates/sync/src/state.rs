@@ -41,10 +41,7 @@ pub(crate) async fn events(
     events.retain(|event| filter::accepts(wanted, event));
     if is_lazy {
         let members = events.iter().filter(|event| event.membership.is_some());
-        let pos = pass.moment.rooms.get(stretch.room.info.shard);
-        pass.engine
-            .lazy
-            .sent(pass.device(), members.map(|event| event.nid), pos);
+        pass.members.extend(members.map(|event| event.nid));
     }
     Ok(events)
 }
@@ -90,12 +87,12 @@ async fn changed(
     let Base::Since(since) = stretch.base else {
         return Ok(Vec::new());
     };
-    let in_timeline = pass.request.use_state_after
-        && timeline
-            .events
-            .iter()
-            .any(|event| event.state_key.is_some());
-    if !timeline.skipped && !in_timeline {
+    let is_same = if pass.request.use_state_after {
+        !timeline.state_changed
+    } else {
+        !timeline.skipped
+    };
+    if is_same {
         return Ok(Vec::new());
     }
     let engine = pass.engine;
@@ -125,19 +122,26 @@ async fn add_members(
     timeline: &Timeline,
     (heroes, events): (&[String], &mut Vec<Arc<RoomEvent>>),
 ) -> Result<(), StorageError> {
-    let at_end = pass.request.use_state_after;
-    let snapshot = if at_end {
-        timeline.events.last().map(|event| event.snapshot_after)
+    let keys = member_keys(timeline, heroes);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let snapshot = if pass.request.use_state_after {
+        // The last event that is shown may not be the last.
+        let last = timeline.events.last().filter(|_| !timeline.state_changed);
+        last.map(|event| event.snapshot_after)
     } else {
         timeline.events.first().map(|event| event.snapshot_before)
     };
-    let Some(snapshot) = snapshot else {
-        return Ok(());
-    };
     let engine = pass.engine;
     let info = &stretch.room.info;
-    let chain = engine.rooms.chain(&mut pass.view, info, snapshot).await?;
-    let keys = member_keys(timeline, heroes);
+    let chain = match snapshot {
+        Some(snapshot) => engine.rooms.chain(&mut pass.view, info, snapshot).await?,
+        None => {
+            let at = place(pass, stretch, timeline);
+            engine.rooms.state_at(&mut pass.view, info, at).await?
+        }
+    };
     let members = engine
         .rooms
         .state_at_keys(&mut pass.view, info, &chain, keys)
@@ -146,11 +150,10 @@ async fn add_members(
     let redundant_too =
         timeline.limited || filter::wants_redundant_members(&pass.request.filter.room.state);
     let known: HashSet<EventNid> = events.iter().map(|event| event.nid).collect();
-    let since = pass.since(info.shard);
     let mut members: Vec<Arc<RoomEvent>> = members
         .into_values()
         .filter(|member| !known.contains(&member.nid))
-        .filter(|member| redundant_too || !engine.lazy.has(pass.device(), member.nid, since))
+        .filter(|member| redundant_too || !pass.known.contains(&member.nid))
         .collect();
     members.sort_by_key(|member| (member.pos, member.nid));
     events.extend(members);

@@ -1,8 +1,10 @@
 //! The recent entries of all logs, in memory, bounded; and who waits for more.
 
+mod receipts;
 mod ring;
 mod waiters;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ganglion_cluster::follower::{Apply, LogBatch};
@@ -15,6 +17,7 @@ use ganglion_proto::log;
 use ganglion_rooms::{RoomEvent, RoomInfo, Rooms};
 use ganglion_storage::log::kind;
 use ganglion_storage::memberships::MembershipRecord;
+use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::Range;
 use prost::Message as _;
 use tokio::sync::Notify;
@@ -23,17 +26,39 @@ pub(crate) use ring::Entry;
 use ring::Ring;
 use waiters::Waiters;
 
-use crate::users::Users;
+use crate::followed::Followed;
+use crate::receipts::OwnReceipts;
+use crate::users::{Change, Users};
+
+/// The part of a room shard's bytes that is for receipts: one in this many.
+const RECEIPT_SHARE: usize = 4;
 
 /// The tails of all shard logs of one process. A clone is the same handle.
 #[derive(Clone)]
 pub struct Tail(Arc<Inner>);
 
 struct Inner {
-    rings: Vec<Mutex<Ring>>,
+    rings: Vec<Mutex<Rings>>,
     waiters: Mutex<Waiters>,
+    /// Rooms whose waiters will be woken in a while.
+    late: Mutex<HashSet<RoomNid>>,
     rooms: Rooms,
     users: Users,
+    own_receipts: Followed<OwnReceipts>,
+}
+
+/// One shard's recent entries. Receipts have a ring of their own: there are more of them than events,
+/// and they must not drive those out.
+struct Rings {
+    entries: Ring<Entry>,
+    receipts: Ring<Arc<Receipt>>,
+}
+
+impl Rings {
+    fn restart(&mut self, head: Position) {
+        self.entries.restart(head);
+        self.receipts.restart(head);
+    }
 }
 
 /// What one batch does beside filling the ring.
@@ -41,6 +66,8 @@ struct Inner {
 struct Touched {
     rooms: Vec<RoomNid>,
     users: Vec<UserNid>,
+    /// Crowded rooms with a receipt that others see.
+    late: Vec<RoomNid>,
 }
 
 impl Tail {
@@ -48,12 +75,23 @@ impl Tail {
     #[must_use]
     pub fn new(rooms: Rooms, limits: &Limits) -> Self {
         let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
-        let ring = || Mutex::new(Ring::new(limits.tail_entries, bytes));
+        let rings = |shard: Shard| {
+            let for_receipts = match shard.family() {
+                ShardFamily::Room => bytes / RECEIPT_SHARE,
+                ShardFamily::User => 0,
+            };
+            Mutex::new(Rings {
+                entries: Ring::new(limits.tail_entries, bytes - for_receipts),
+                receipts: Ring::new(limits.tail_entries, for_receipts),
+            })
+        };
         Self(Arc::new(Inner {
-            rings: Shard::all().map(|_shard| ring()).collect(),
-            waiters: Mutex::new(Waiters::default()),
+            rings: Shard::all().map(rings).collect(),
+            waiters: Mutex::default(),
+            late: Mutex::default(),
             rooms,
             users: Users::new(),
+            own_receipts: Followed::new(),
         }))
     }
 
@@ -61,9 +99,13 @@ impl Tail {
         &self.0.users
     }
 
+    pub(crate) fn own_receipts(&self) -> &Followed<OwnReceipts> {
+        &self.0.own_receipts
+    }
+
     /// The last position that was applied.
     pub(crate) fn position(&self, shard: Shard) -> Position {
-        self.ring(shard).map_or(0, |ring| ring.head())
+        self.rings(shard).map_or(0, |rings| rings.entries.head())
     }
 
     /// The last positions of the room shards.
@@ -84,7 +126,7 @@ impl Tail {
         range: Range,
         count: usize,
     ) -> Option<Vec<(Position, Entry)>> {
-        self.ring(shard)?.of_room(room, range, count)
+        self.rings(shard)?.entries.of_room(room, range, count)
     }
 
     /// Those of some rooms of a shard that have an entry within a range; `None` if the range is not
@@ -95,7 +137,7 @@ impl Tail {
         rooms: &[RoomNid],
         range: Range,
     ) -> Option<Vec<RoomNid>> {
-        let ring = self.ring(shard)?;
+        let ring = &self.rings(shard)?.entries;
         // Entries past the range make a room look changed, too: then it has nothing to show.
         let changed = |room: &&RoomNid| ring.last_of_room(**room) > Some(range.after);
         ring.covers(range)
@@ -110,7 +152,7 @@ impl Tail {
         user: UserNid,
         range: Range,
     ) -> Option<Vec<(Position, Entry)>> {
-        self.ring(shard)?.of_user(user, range)
+        self.rings(shard)?.entries.of_user(user, range)
     }
 
     /// Begins to watch for a user: from now on a change of the user's memberships or of the user's
@@ -129,15 +171,18 @@ impl Tail {
     /// Whether something of this interest is newer than what was seen.
     fn has_newer(&self, interest: &Interest, seen: &Vector, seen_user: Position) -> bool {
         let user = self
-            .ring(interest.user_shard)
-            .is_some_and(|ring| ring.last_of_user(interest.user) > Some(seen_user));
+            .rings(interest.user_shard)
+            .is_some_and(|rings| rings.entries.last_of_user(interest.user) > Some(seen_user));
         user || interest.rooms.iter().any(|(shard, room)| {
-            self.ring(*shard)
-                .is_some_and(|ring| ring.last_of_room(*room) > Some(seen.get(*shard)))
+            let seen = Some(seen.get(*shard));
+            self.rings(*shard).is_some_and(|rings| {
+                rings.entries.last_of_room(*room) > seen
+                    || rings.receipts.last_of_room(*room) > seen
+            })
         })
     }
 
-    fn ring(&self, shard: Shard) -> Option<MutexGuard<'_, Ring>> {
+    fn rings(&self, shard: Shard) -> Option<MutexGuard<'_, Rings>> {
         self.0.rings.get(shard.index()).map(lock)
     }
 
@@ -147,53 +192,40 @@ impl Tail {
         entry: &log::Entry,
         touched: &mut Touched,
     ) -> Option<Entry> {
-        let decoded = match (family, entry.kind) {
+        match (family, entry.kind) {
             (ShardFamily::Room, kind::EVENT) => {
-                log::Event::decode(entry.payload.clone()).map(|e| self.event(e, entry.pos, touched))
+                let event = decoded::<log::Event>(entry)?;
+                Some(self.event(event, entry.pos, touched))
             }
             (ShardFamily::Room, kind::STATE_REPLACED | kind::FULLY_STATED) => {
-                log::RoomChange::decode(entry.payload.clone()).map(|change| {
-                    let room = RoomNid(change.room_nid);
-                    touched.rooms.push(room);
-                    // It may have changed memberships that no entry shows.
-                    self.0.users.forget_all();
-                    Entry::RoomChange { room }
-                })
+                let change = decoded::<log::RoomChange>(entry)?;
+                let room = RoomNid(change.room_nid);
+                touched.rooms.push(room);
+                // It may have changed memberships that no entry shows.
+                self.0.users.forget_all();
+                Some(Entry::RoomChange { room })
             }
             (ShardFamily::User, kind::ACCOUNT_DATA) => {
-                log::AccountData::decode(entry.payload.clone()).map(|data| {
-                    let user = UserNid(data.user_nid);
-                    touched.users.push(user);
-                    Entry::AccountData {
-                        user,
-                        room: RoomNid(data.room_nid),
-                        data_type: data.r#type,
-                        content: data.content,
-                    }
+                let data = decoded::<log::AccountData>(entry)?;
+                let user = UserNid(data.user_nid);
+                touched.users.push(user);
+                Some(Entry::AccountData {
+                    user,
+                    room: RoomNid(data.room_nid),
+                    data_type: data.r#type,
+                    content: data.content,
                 })
             }
             (ShardFamily::User, kind::ROOM_FORGOTTEN) => {
-                return match log::RoomForgotten::decode(entry.payload.clone()) {
-                    Ok(forgotten) => {
-                        let (user, room) = (forgotten.user_nid, forgotten.room_nid);
-                        let users = &self.0.users;
-                        users.forgotten(UserNid(user), RoomNid(room), forgotten.up_to);
-                        // Nobody waits to hear it.
-                        None
-                    }
-                    Err(error) => {
-                        tracing::error!(position = entry.pos, error = %error, "a log entry does not decode");
-                        None
-                    }
-                };
+                let forgotten = decoded::<log::RoomForgotten>(entry)?;
+                let change = Change::Forgotten(RoomNid(forgotten.room_nid), forgotten.up_to);
+                let user = UserNid(forgotten.user_nid);
+                self.0.users.applied(user, || Some(change));
+                // Nobody waits to hear it.
+                None
             }
-            _ => return None,
-        };
-        decoded
-            .inspect_err(|error| {
-                tracing::error!(position = entry.pos, error = %error, "a log entry does not decode");
-            })
-            .ok()
+            _ => None,
+        }
     }
 
     fn event(&self, event: log::Event, pos: Position, touched: &mut Touched) -> Entry {
@@ -222,15 +254,15 @@ impl Tail {
             membership,
             event_nid: EventNid(event.event_nid),
         };
-        self.0.users.applied(target, change, || {
+        self.0.users.applied(target, || {
             let shard = Shard::of_room(ruma::RoomId::parse(&event.room_id).ok()?.as_ref());
-            RoomInfo::new(
+            let room = RoomInfo::new(
                 RoomNid(event.room_nid),
                 &event.room_id,
                 shard,
                 &event.room_version,
-            )
-            .ok()
+            );
+            Some(Change::Membership(room.ok()?, change))
         });
     }
 }
@@ -241,30 +273,34 @@ impl Apply for Tail {
         let mut touched = Touched::default();
         let mut redacted = Vec::new();
         let mut entries = Vec::with_capacity(batch.entries.len());
+        let mut receipts = Vec::new();
         for entry in &batch.entries {
-            if family == ShardFamily::Room && entry.kind == kind::EVENT {
-                redacted.extend(redaction(entry));
+            match (family, entry.kind) {
+                (ShardFamily::Room, kind::RECEIPT) => {
+                    let receipt = self.receipt(entry, &mut touched);
+                    receipts.extend(receipt.map(|receipt| (entry.pos, receipt)));
+                    continue;
+                }
+                (ShardFamily::Room, kind::EVENT) => redacted.extend(redaction(entry)),
+                _ => {}
             }
-            entries.push((entry.pos, self.decode(family, entry, &mut touched)));
+            let kept = self.decode(family, entry, &mut touched);
+            entries.extend(kept.map(|kept| (entry.pos, kept)));
         }
         // Caches first: who sees the new position in the ring must not find older words there.
         for (_, target) in &redacted {
             self.0.rooms.redacted(*target);
         }
-        if let Some(mut ring) = self.ring(batch.shard) {
-            if ring.head() + 1 != batch.first {
-                ring.restart(batch.first - 1);
-            }
-            let mut entries = entries.into_iter().peekable();
-            for pos in batch.first..=batch.last {
-                let entry = entries
-                    .next_if(|(at, _)| *at == pos)
-                    .and_then(|(_, entry)| entry);
-                ring.push(entry);
-            }
+        if let Some(mut rings) = self.rings(batch.shard) {
+            let span = (batch.first, batch.last);
+            rings.entries.extend(span, entries);
+            rings.receipts.extend(span, receipts);
             for (room, target) in redacted {
-                ring.redact(room, target);
+                rings.entries.redact(room, target);
             }
+        }
+        for room in touched.late {
+            self.wake_late(room);
         }
         let waiters = lock(&self.0.waiters);
         for room in touched.rooms {
@@ -277,12 +313,21 @@ impl Apply for Tail {
 
     fn restart(&self, shard: Shard, head: Position) {
         self.0.users.forget_all();
+        self.0.own_receipts.forget_all();
         self.0.rooms.redactions_missed();
-        if let Some(mut ring) = self.ring(shard) {
-            ring.restart(head);
+        if let Some(mut rings) = self.rings(shard) {
+            rings.restart(head);
         }
         lock(&self.0.waiters).wake_all();
     }
+}
+
+fn decoded<M: prost::Message + Default>(entry: &log::Entry) -> Option<M> {
+    M::decode(entry.payload.clone())
+        .inspect_err(|error| {
+            tracing::error!(position = entry.pos, error = %error, "a log entry does not decode");
+        })
+        .ok()
 }
 
 /// The room and the target of a redaction that took effect.

@@ -19,7 +19,7 @@ const MOST_SCANNED: usize = 2_000;
 pub(crate) struct Timeline {
     /// The oldest first.
     pub(crate) events: Vec<Arc<RoomEvent>>,
-    /// More was to be shown than the limit allows.
+    /// More was to be shown than the limit allows, or than goes with one state.
     pub(crate) limited: bool,
     /// All events shown are after it, and the state belongs here: the place before the first one, or
     /// the end of the stretch if there is none.
@@ -28,6 +28,8 @@ pub(crate) struct Timeline {
     pub(crate) skipped: bool,
     /// Something in the stretch may have changed the room's summary.
     pub(crate) summary_changed: bool,
+    /// Something in the stretch may have changed the room's state, whether it is shown or not.
+    pub(crate) state_changed: bool,
 }
 
 /// Puts a timeline together from entries that are offered newest first.
@@ -37,6 +39,8 @@ pub(crate) struct Builder<'a> {
     changes: &'a [MembershipRecord],
     limit: usize,
     scanned: usize,
+    /// A state event that is hidden was passed: who applies the events from below it on would miss it.
+    torn: bool,
     timeline: Timeline,
 }
 
@@ -57,6 +61,7 @@ impl<'a> Builder<'a> {
             changes,
             limit,
             scanned: 0,
+            torn: false,
             timeline,
         }
     }
@@ -66,21 +71,27 @@ impl<'a> Builder<'a> {
         self.scanned += 1;
         let timeline = &mut self.timeline;
         timeline.summary_changed |= changes_summary(&event);
-        let shown =
-            is_visible(&event, self.user, self.changes) && filter::accepts(self.filter, &event);
+        timeline.state_changed |= event.state_key.is_some();
+        let visible = is_visible(&event, self.user, self.changes);
+        // Such as what happened between two stays: the timeline begins behind it, where the state is
+        // told.
+        self.torn |= !visible && event.state_key.is_some();
+        let shown = visible && filter::accepts(self.filter, &event);
         if !shown {
             timeline.skipped = true;
             // Where nothing was found for long, the client goes on by /messages.
             timeline.limited |= self.scanned >= MOST_SCANNED;
             return if timeline.limited {
+                timeline.state_changed = true;
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             };
         }
-        if timeline.events.len() >= self.limit {
+        if self.torn || timeline.events.len() >= self.limit {
             timeline.limited = true;
             timeline.skipped = true;
+            timeline.state_changed = true;
             return ControlFlow::Break(());
         }
         timeline.start = event.pos.map_or(timeline.start, |pos| pos - 1);
@@ -93,11 +104,14 @@ impl<'a> Builder<'a> {
     pub(crate) fn offer_change(&mut self) {
         self.timeline.skipped = true;
         self.timeline.summary_changed = true;
+        self.timeline.state_changed = true;
     }
 
     /// Below all that was offered lies something that was not read.
     pub(crate) fn note_unread(&mut self) {
         self.timeline.skipped = true;
+        self.timeline.summary_changed = true;
+        self.timeline.state_changed = true;
     }
 
     /// The timeline of all that was offered.
@@ -107,9 +121,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// True for the events from which a room's summary is made.
+/// True for the events from which a room's summary is made, and for those that may take the content
+/// of one.
 pub(crate) fn changes_summary(event: &RoomEvent) -> bool {
     event.membership.is_some()
+        || event.event_type == "m.room.redaction"
         || event.is_state("m.room.name", "")
         || event.is_state("m.room.canonical_alias", "")
 }

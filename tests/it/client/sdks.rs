@@ -26,8 +26,6 @@ const NOT_YET: &[&str] = &[
     "GET /_matrix/client/v3/pushers",
     "GET /_matrix/client/v3/rooms/*/context/*",
     "GET /_matrix/client/v3/voip/turnServer",
-    "POST /_matrix/client/v3/rooms/*/read_markers",
-    "POST /_matrix/client/v3/rooms/*/receipt/m.read/*",
     "POST /_matrix/client/v3/search",
     "POST /_matrix/client/v3/user/*/openid/request_token",
     "POST /_matrix/client/v3/user_directory/search",

@@ -231,6 +231,75 @@ async fn left_rooms_are_told_where_they_are_wanted() {
 }
 
 #[tokio::test]
+async fn a_changed_summary_is_told_whatever_is_shown_of_the_timeline() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let body = json!({"preset": "public_chat", "name": "A name"});
+    let room = alice.create_room(body).await;
+    let filter = json!({"room": {"timeline": {"not_rooms": [room]}}});
+    let filter = format!("&filter={}", enc(&filter.to_string()));
+    let first = alice.sync(None, &filter).await;
+    bob.join(&room).await.ok();
+    let news = alice.sync(first["next_batch"].as_str(), &filter).await;
+    let summary = &news["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.joined_member_count"], 2, "{news}");
+    assert!(summary["m.heroes"].is_null(), "{news}");
+    // Without its name the room is called by its heroes.
+    let name = format!("/rooms/{}/state/m.room.name/", enc(&room));
+    let name = alice.put(&name, json!({"name": "Another"})).await.ok();
+    let since = alice.sync(None, "").await["next_batch"].clone();
+    let name = enc(name["event_id"].as_str().unwrap());
+    let redact = format!("/rooms/{}/redact/{name}/t", enc(&room));
+    alice.put(&redact, json!({})).await.ok();
+    let news = alice.sync(since.as_str(), "").await;
+    let summary = &news["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.heroes"], json!([bob.id]), "{news}");
+}
+
+#[tokio::test]
+async fn state_that_the_filter_keeps_from_the_timeline_is_in_state_after() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let filter = enc(r#"{"room":{"timeline":{"types":["m.room.message"]}}}"#);
+    let query = format!("&use_state_after=true&filter={filter}");
+    let first = alice.sync(None, &query).await;
+    alice.say(&room, "before").await;
+    let topic = format!("/rooms/{}/state/m.room.topic/", enc(&room));
+    alice.put(&topic, json!({"topic": "new"})).await.ok();
+    alice.say(&room, "after").await;
+    let news = alice.sync(first["next_batch"].as_str(), &query).await;
+    let joined = &news["rooms"]["join"][&room];
+    assert_eq!(texts(&joined["timeline"]["events"]), ["before", "after"]);
+    let state = &joined["state_after"]["events"];
+    assert_eq!(state[0]["content"]["topic"], "new", "{news}");
+}
+
+#[tokio::test]
+async fn heroes_come_with_their_members_even_without_a_timeline() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let (bob, carol) = (cluster.user("bob").await, cluster.user("carol").await);
+    let filter = json!({"room": {
+        "state": {"lazy_load_members": true}, "timeline": {"not_rooms": [room]},
+    }});
+    let filter = format!("&filter={}", enc(&filter.to_string()));
+    bob.join(&room).await.ok();
+    let since = alice.sync(None, "").await["next_batch"].clone();
+    carol.join(&room).await.ok();
+    let news = alice.sync(since.as_str(), &filter).await;
+    let state = news["rooms"]["join"][&room]["state"]["events"].as_array();
+    let members: Vec<&str> = state
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["state_key"].as_str())
+        .collect();
+    let both = [bob.id.as_str(), carol.id.as_str()];
+    assert!(both.iter().all(|id| members.contains(id)), "{news}");
+}
+
+#[tokio::test]
 async fn tokens_that_are_none() {
     let cluster = shared().await;
     let alice = cluster.user("alice").await;

@@ -89,7 +89,7 @@ async fn enter(
 ///
 /// # Errors
 /// 404 for one that is not there and for one that is hidden alike.
-async fn visible_event(
+pub(super) async fn visible_event(
     caller: &Caller,
     view: &mut View,
     entered: &Entered,
@@ -116,7 +116,7 @@ fn onlooker<'a>(app: &AppState, caller: &'a Caller, entered: &'a Entered) -> Onl
 }
 
 /// 404 for an event.
-fn no_event() -> MatrixError {
+pub(super) fn no_event() -> MatrixError {
     MatrixError::not_found("there is no such event, or you may not see it")
 }
 

@@ -14,9 +14,9 @@ pub struct Limits {
     pub publish_queue: usize,
     /// Bytes of loaded rooms that one shard keeps.
     pub room_cache_bytes: usize,
-    /// Entries of each room shard's tail that a reader keeps.
+    /// Entries of each shard's tail that a reader keeps, and as many receipts.
     pub tail_entries: usize,
-    /// Bytes of event content that a reader keeps over all tails.
+    /// Bytes that a reader keeps over all tails; of a room shard's a quarter is for receipts.
     pub tail_bytes: usize,
     /// Access tokens that a reader keeps.
     pub token_cache: usize,

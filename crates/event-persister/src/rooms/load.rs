@@ -186,6 +186,7 @@ fn first_keys(command: &RoomCommand) -> Vec<StateKey> {
         Some(Command::SendEvent(send)) => member(&send.sender),
         Some(Command::Redact(redact)) => member(&redact.sender),
         Some(Command::UpdateProfile(update)) => member(&update.user_id),
+        Some(Command::SetReceipts(set)) => member(&set.user_id),
         Some(Command::SetMembership(set)) => {
             member(&set.sender);
             member(&set.target);

@@ -8,7 +8,8 @@ use ganglion_event_rules::{Pdu, RoomVersion};
 use ganglion_model::{EventNid, MatrixError, Membership, Position, RoomNid, SlotNid};
 use ganglion_proto::log;
 use ganglion_storage::StorageError;
-use ganglion_storage::batch::{CurrentStateRow, RoomRows};
+use ganglion_storage::batch::{CurrentStateRow, ReceiptRow, RoomRows};
+use ganglion_storage::receipts::ReceiptKey;
 use ruma::CanonicalJsonObject;
 
 /// Why a command goes no further.
@@ -96,6 +97,18 @@ impl Part {
         self.state.insert((room, slot), event);
     }
 
+    /// Says where a receipt is now; its entry is added already. One that it supersedes in this batch
+    /// leaves its position void.
+    pub(crate) fn set_receipt(&mut self, key: ReceiptKey, row: ReceiptRow) {
+        let Some(superseded) = self.rows.receipts.insert(key, row) else {
+            return;
+        };
+        let entries = &mut self.entries;
+        if let Ok(place) = entries.binary_search_by_key(&superseded.pos, |entry| entry.pos) {
+            entries.remove(place);
+        }
+    }
+
     /// Takes over what a command that succeeded has added.
     pub(crate) fn merge(&mut self, other: Self) {
         let offset = self.rows.events.len();
@@ -110,6 +123,9 @@ impl Part {
         self.rows.published.extend(other.rows.published);
         self.rows.replaced.extend(other.rows.replaced);
         self.entries.extend(other.entries);
+        for (key, row) in other.rows.receipts {
+            self.set_receipt(key, row);
+        }
         let moved = other.unsigned.into_iter();
         self.unsigned.extend(moved.map(|event| Unsigned {
             row: event.row + offset,
@@ -132,3 +148,6 @@ impl Part {
         (self.rows, self.entries)
     }
 }
+
+#[cfg(test)]
+mod tests;

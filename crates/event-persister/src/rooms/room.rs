@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ganglion_event_rules::{Pdu, RoomVersion};
-use ganglion_model::{EventNid, Membership, RoomNid, SlotNid};
+use ganglion_model::{EventNid, Membership, Position, RoomNid, SlotNid};
 use ganglion_state_deltas::{Chain, Summary};
+use ganglion_storage::receipts::ReceiptKey;
 use ruma::{OwnedEventId, OwnedRoomId};
 
 use crate::words::StateKey;
@@ -56,12 +57,18 @@ pub(crate) struct Room {
     state: HashMap<StateKey, Option<StateEvent>>,
     /// Events that arrived in the batch being prepared.
     pub(crate) recent: HashMap<OwnedEventId, Recent>,
+    /// Up to where the receipts that were asked for point; `None` where there is none.
+    pub(crate) read_up_to: HashMap<ReceiptKey, Option<Position>>,
+    /// Whether many users are joined, and when that was looked up, in milliseconds since the epoch.
+    pub(crate) crowded: Option<(bool, i64)>,
     /// When it was last used, in batches.
     pub(crate) used: u64,
 }
 
 /// What one remembered state event is taken to weigh beyond its content, in bytes.
 const ENTRY_BYTES: usize = 512;
+/// What one remembered receipt is taken to weigh.
+const RECEIPT_BYTES: usize = 160;
 
 impl Room {
     /// A room without events.
@@ -75,6 +82,8 @@ impl Room {
             summary: Summary::EMPTY,
             state: HashMap::new(),
             recent: HashMap::new(),
+            read_up_to: HashMap::new(),
+            crowded: None,
             used: 0,
         }
     }
@@ -133,6 +142,6 @@ impl Room {
                         .map_or(0, |held| held.event.content.get().len())
             })
             .sum();
-        1_024 + entries * 32 + state
+        1_024 + entries * 32 + state + self.read_up_to.len() * RECEIPT_BYTES
     }
 }

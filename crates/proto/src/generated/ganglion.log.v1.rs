@@ -20,8 +20,7 @@ pub struct Batch {
 pub struct Entry {
     #[prost(int64, tag = "1")]
     pub pos: i64,
-    /// 1 Event, 3 and 4 RoomChange, 5 AccountData, 6 TokenRevocation, 20 RoomForgotten. 2 is kept for
-    /// receipts.
+    /// 1 Event, 2 Receipt, 3 and 4 RoomChange, 5 AccountData, 6 TokenRevocation, 20 RoomForgotten.
     #[prost(uint32, tag = "2")]
     pub kind: u32,
     #[prost(bytes = "bytes", tag = "3")]
@@ -123,4 +122,31 @@ pub struct RoomForgotten {
     /// Memberships up to this position of the room's shard are no more.
     #[prost(int64, tag = "3")]
     pub up_to: i64,
+}
+/// A user's newest read receipt of a kind in a thread (kind 2).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Receipt {
+    #[prost(int64, tag = "1")]
+    pub room_nid: i64,
+    #[prost(int64, tag = "2")]
+    pub user_nid: i64,
+    #[prost(string, tag = "3")]
+    pub user_id: ::prost::alloc::string::String,
+    /// 0 m.read, 1 m.read.private.
+    #[prost(uint32, tag = "4")]
+    pub kind: u32,
+    /// Absent: unthreaded.
+    #[prost(string, optional, tag = "5")]
+    pub thread_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "6")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The event's position in this log.
+    #[prost(int64, tag = "7")]
+    pub event_pos: i64,
+    /// Milliseconds since the epoch.
+    #[prost(int64, tag = "8")]
+    pub ts: i64,
+    /// The room has so many members that others need not hear of it at once.
+    #[prost(bool, tag = "9")]
+    pub crowded: bool,
 }

@@ -91,7 +91,7 @@ pub struct RoomCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "room_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 30"
     )]
     pub command: ::core::option::Option<room_command::Command>,
 }
@@ -121,6 +121,8 @@ pub mod room_command {
         PrepareUpgrade(super::PrepareUpgrade),
         #[prost(message, tag = "22")]
         FinishUpgrade(super::FinishUpgrade),
+        #[prost(message, tag = "30")]
+        SetReceipts(super::SetReceipts),
     }
 }
 /// A whole new room in one batch: the create event, the creator's join, and `events` in order, each
@@ -321,6 +323,29 @@ pub struct FinishUpgrade {
     /// Content of m.room.tombstone.
     #[prost(bytes = "bytes", tag = "3")]
     pub tombstone: ::prost::bytes::Bytes,
+}
+/// Moves read receipts of a joined user forward. The caller has checked that the user may see the events
+/// and that they belong to the threads. One that would not move is left alone.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetReceipts {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Receipt {
+    /// 0 m.read, 1 m.read.private.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// Absent: unthreaded.
+    #[prost(string, optional, tag = "2")]
+    pub thread_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The event's position in the log of the room's shard.
+    #[prost(int64, tag = "4")]
+    pub event_pos: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UserCommand {

@@ -9,6 +9,7 @@ use ganglion_model::{
 use tokio_postgres::types::Type;
 
 use super::Pipeline;
+use crate::receipts::ReceiptKey;
 
 /// What an event is to its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,23 @@ pub struct RoomRows {
     pub published: BTreeMap<RoomNid, bool>,
     /// Rooms that are replaced.
     pub replaced: Vec<ReplacedRow>,
+    /// The newest receipt of each that moved.
+    pub receipts: BTreeMap<ReceiptKey, ReceiptRow>,
+}
+
+/// What a read receipt says, beside whose it is.
+#[derive(Debug, Clone)]
+pub struct ReceiptRow {
+    /// Its position.
+    pub pos: Position,
+    /// The event that is read.
+    pub event_id: String,
+    /// The event's position.
+    pub event_pos: Position,
+    /// Milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The room has so many members that others need not hear of it at once.
+    pub crowded: bool,
 }
 
 /// A room whose aliases and place in the public directory go to its replacement; carried out after
@@ -236,6 +254,14 @@ const MOVE_PUBLIC: &str = "WITH gone AS ( \
     INSERT INTO public_rooms (room_nid, shard) SELECT by, by_shard FROM gone \
     ON CONFLICT DO NOTHING";
 
+const SET_RECEIPTS: &str = "INSERT INTO receipts (shard, room_nid, user_nid, kind, thread, \
+    event_id, event_pos, at, crowded, pos) \
+    SELECT $1, r.* FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], \
+    $6::text[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bigint[]) AS r \
+    ON CONFLICT (shard, room_nid, user_nid, kind, thread) DO UPDATE SET \
+    event_id = excluded.event_id, event_pos = excluded.event_pos, at = excluded.at, \
+    crowded = excluded.crowded, pos = excluded.pos";
+
 /// Every statement of this module.
 pub(super) const STATEMENTS: &[&str] = &[
     ADD_EVENTS,
@@ -251,6 +277,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMOVE_PUBLIC,
     MOVE_ALIASES,
     MOVE_PUBLIC,
+    SET_RECEIPTS,
 ];
 
 /// One array parameter, a field of each row.
@@ -270,6 +297,29 @@ impl RoomRows {
         self.add_changes(pipeline, shard);
         self.add_state(pipeline, shard);
         self.add_directory(pipeline, shard);
+        self.add_receipts(pipeline, shard);
+    }
+
+    fn add_receipts(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
+        let r = &self.receipts;
+        if r.is_empty() {
+            return;
+        }
+        pipeline.add(
+            SET_RECEIPTS,
+            vec![
+                (Box::new(shard), Type::INT2),
+                column!(r, Type::INT8_ARRAY, |(key, _)| key.room_nid.0),
+                column!(r, Type::INT8_ARRAY, |(key, _)| key.user_nid.0),
+                column!(r, Type::INT2_ARRAY, |(key, _)| key.kind as i16),
+                column!(r, Type::TEXT_ARRAY, |(key, _)| key.thread.clone()),
+                column!(r, Type::TEXT_ARRAY, |(_, row)| row.event_id.clone()),
+                column!(r, Type::INT8_ARRAY, |(_, row)| row.event_pos),
+                column!(r, Type::INT8_ARRAY, |(_, row)| row.at_ms),
+                column!(r, Type::BOOL_ARRAY, |(_, row)| row.crowded),
+                column!(r, Type::INT8_ARRAY, |(_, row)| row.pos),
+            ],
+        );
     }
 
     fn add_events(&self, pipeline: &mut Pipeline<'_>, shard: i16) {

@@ -4,17 +4,18 @@ use super::*;
 
 const MIN: Position = Position::MIN;
 
+fn records(list: &[(Position, Membership)]) -> Vec<MembershipRecord> {
+    let record = |(pos, membership): &(Position, Membership)| MembershipRecord {
+        pos: *pos,
+        membership: *membership,
+        event_nid: EventNid(*pos),
+    };
+    list.iter().map(record).collect()
+}
+
 fn planned(list: &[(Position, Membership)], since: Option<Position>, include_leave: bool) -> Plan {
-    let changes: Vec<_> = list
-        .iter()
-        .map(|(pos, membership)| MembershipRecord {
-            pos: *pos,
-            membership: *membership,
-            event_nid: EventNid(*pos),
-        })
-        .collect();
     plan(
-        &changes,
+        &records(list),
         Asked {
             since,
             now: 100,
@@ -147,4 +148,20 @@ fn declined_invitations_are_over() {
         planned(&after_a_stay, Some(20), false),
         left(20, 30, Base::Nothing)
     );
+}
+
+#[test]
+fn full_state_brings_no_left_room_back() {
+    let asked = Asked {
+        since: Some(20),
+        now: 100,
+        include_leave: true,
+        full_state: true,
+    };
+    let full = |list: &[(Position, Membership)]| plan(&records(list), asked);
+    assert_eq!(full(&[(5, Join), (6, Leave)]), Plan::Nothing);
+    // What came to nothing since is not covered up by the stay before it.
+    let declined = [(5, Join), (6, Leave), (25, Invite), (30, Leave)];
+    assert_eq!(full(&declined), left(20, 30, Base::Nothing));
+    assert_eq!(full(&[(5, Join), (30, Leave)]), left(20, 30, Base::Whole));
 }

@@ -1,4 +1,4 @@
-//! The recent entries of one shard's log.
+//! The recent entries of one shard's log, of one sort.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -7,12 +7,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ganglion_model::{EventNid, Position, RoomNid, UserNid};
 use ganglion_rooms::RoomEvent;
+use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::Range;
 
 /// What an entry is taken to weigh beyond its words, in bytes.
 const ENTRY_BYTES: usize = 96;
+/// The same of a receipt.
+const RECEIPT_BYTES: usize = 224;
 
-/// One entry of a log; others are kept as void positions.
+/// What a ring keeps.
+pub(crate) trait Item: Clone {
+    /// The room that it is of.
+    fn room(&self) -> Option<RoomNid>;
+    /// The user that it is of.
+    fn user(&self) -> Option<UserNid>;
+    /// What it is taken to weigh, in bytes.
+    fn weight(&self) -> usize;
+}
+
+/// One entry of a log that is no receipt; others are nothing but their positions.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry {
     /// An event of a room. `stale`: it was redacted since; its body is to be read again.
@@ -32,7 +45,7 @@ pub(crate) enum Entry {
     },
 }
 
-impl Entry {
+impl Item for Entry {
     fn room(&self) -> Option<RoomNid> {
         match self {
             Self::Event { room, .. } | Self::RoomChange { room, .. } => Some(*room),
@@ -59,12 +72,27 @@ impl Entry {
     }
 }
 
-/// A bounded stretch of one log, dense by position, with indexes by room and by user.
+impl Item for Arc<Receipt> {
+    fn room(&self) -> Option<RoomNid> {
+        Some(self.key.room_nid)
+    }
+
+    fn user(&self) -> Option<UserNid> {
+        None
+    }
+
+    fn weight(&self) -> usize {
+        RECEIPT_BYTES + self.key.thread.len() + self.user_id.len() + self.event_id.len()
+    }
+}
+
+/// A bounded stretch of one log, with indexes by room and by user.
 #[derive(Debug)]
-pub(crate) struct Ring {
-    /// Entries above this are here.
+pub(crate) struct Ring<E> {
+    /// Entries above this, up to `head`, are here.
     floor: Position,
-    entries: VecDeque<Option<Entry>>,
+    head: Position,
+    entries: VecDeque<(Position, E)>,
     rooms: HashMap<RoomNid, VecDeque<Position>>,
     users: HashMap<UserNid, VecDeque<Position>>,
     bytes: usize,
@@ -72,10 +100,11 @@ pub(crate) struct Ring {
     most_bytes: usize,
 }
 
-impl Ring {
+impl<E: Item> Ring<E> {
     pub(crate) fn new(most_entries: usize, most_bytes: usize) -> Self {
         Self {
             floor: 0,
+            head: 0,
             entries: VecDeque::new(),
             rooms: HashMap::new(),
             users: HashMap::new(),
@@ -87,21 +116,28 @@ impl Ring {
 
     /// The last position that is known.
     pub(crate) fn head(&self) -> Position {
-        self.floor + i64::try_from(self.entries.len()).unwrap_or(i64::MAX)
+        self.head
     }
 
     /// Forgets everything; what comes next follows `head`.
     pub(crate) fn restart(&mut self, head: Position) {
         *self = Self {
             floor: head,
+            head,
             ..Self::new(self.most_entries, self.most_bytes)
         };
     }
 
-    /// Adds the entry at the next position; `None` for a void one.
-    pub(crate) fn push(&mut self, entry: Option<Entry>) {
-        let pos = self.head() + 1;
-        if let Some(entry) = &entry {
+    /// Adds the entries of a batch, in order; what is here must lead up to it, or is forgotten.
+    pub(crate) fn extend(
+        &mut self,
+        (first, last): (Position, Position),
+        entries: impl IntoIterator<Item = (Position, E)>,
+    ) {
+        if self.head + 1 != first {
+            self.restart(first - 1);
+        }
+        for (pos, entry) in entries {
             if let Some(room) = entry.room() {
                 self.rooms.entry(room).or_default().push_back(pos);
             }
@@ -109,20 +145,20 @@ impl Ring {
                 self.users.entry(user).or_default().push_back(pos);
             }
             self.bytes += entry.weight();
+            self.entries.push_back((pos, entry));
         }
-        self.entries.push_back(entry);
+        self.head = last;
         while self.entries.len() > self.most_entries || self.bytes > self.most_bytes {
             self.evict();
         }
     }
 
     fn evict(&mut self) {
-        let Some(oldest) = self.entries.pop_front() else {
+        let Some((pos, entry)) = self.entries.pop_front() else {
             self.bytes = 0;
             return;
         };
-        self.floor += 1;
-        let Some(entry) = oldest else { return };
+        self.floor = pos;
         self.bytes = self.bytes.saturating_sub(entry.weight());
         drop_first(&mut self.rooms, entry.room());
         drop_first(&mut self.users, entry.user());
@@ -150,13 +186,13 @@ impl Ring {
         room: RoomNid,
         range: Range,
         count: usize,
-    ) -> Option<Vec<(Position, Entry)>> {
+    ) -> Option<Vec<(Position, E)>> {
         self.covers(range)
             .then(|| self.pick(self.rooms.get(&room), range, count))
     }
 
     /// A user's entries within a range, the newest first; `None` if the range is not all here.
-    pub(crate) fn of_user(&self, user: UserNid, range: Range) -> Option<Vec<(Position, Entry)>> {
+    pub(crate) fn of_user(&self, user: UserNid, range: Range) -> Option<Vec<(Position, E)>> {
         self.covers(range)
             .then(|| self.pick(self.users.get(&user), range, usize::MAX))
     }
@@ -166,7 +202,7 @@ impl Ring {
         index: Option<&VecDeque<Position>>,
         range: Range,
         count: usize,
-    ) -> Vec<(Position, Entry)> {
+    ) -> Vec<(Position, E)> {
         let Some(index) = index else {
             return Vec::new();
         };
@@ -181,14 +217,16 @@ impl Ring {
             .collect()
     }
 
-    fn at(&self, pos: Position) -> Option<&Entry> {
-        self.entries.get(self.index(pos)?)?.as_ref()
+    fn at(&self, pos: Position) -> Option<&E> {
+        Some(&self.entries.get(self.index(pos)?)?.1)
     }
 
     fn index(&self, pos: Position) -> Option<usize> {
-        usize::try_from(pos.checked_sub(self.floor)?.checked_sub(1)?).ok()
+        self.entries.binary_search_by_key(&pos, |(at, _)| *at).ok()
     }
+}
 
+impl Ring<Entry> {
     /// An event of a room was redacted: its body here is no longer true.
     pub(crate) fn redact(&mut self, room: RoomNid, target: EventNid) {
         let Some(index) = self.rooms.get(&room) else {
@@ -198,7 +236,7 @@ impl Ring {
             let Some(place) = self.index(*pos) else {
                 continue;
             };
-            if let Some(Some(Entry::Event { event, stale, .. })) = self.entries.get_mut(place)
+            if let Some((_, Entry::Event { event, stale, .. })) = self.entries.get_mut(place)
                 && event.nid == target
             {
                 *stale = true;

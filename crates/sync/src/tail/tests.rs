@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use ganglion_storage::receipts::ReceiptKind;
 
 use super::*;
 
@@ -163,4 +164,75 @@ fn a_redaction_makes_its_target_stale() {
         .unwrap();
     assert!(matches!(found[0].1, Entry::Event { stale: false, .. }));
     assert!(matches!(found[1].1, Entry::Event { stale: true, .. }));
+}
+
+fn receipt(user: i64, kind: ReceiptKind, crowded: bool) -> (u32, Vec<u8>) {
+    let receipt = log::Receipt {
+        room_nid: ROOM.0,
+        user_nid: user,
+        user_id: format!("@u{user}:x"),
+        kind: kind.number(),
+        event_id: "$e".to_owned(),
+        event_pos: 5,
+        crowded,
+        ..log::Receipt::default()
+    };
+    (kind::RECEIPT, receipt.encode_to_vec())
+}
+
+#[tokio::test]
+async fn receipts_wake_at_once_the_user_and_small_rooms_and_crowds_later() {
+    let tail = tail();
+    tail.restart(shard(), 10);
+    let watch = watching(&tail, interest(&[ROOM]), &tail.vector(), 0);
+    tail.apply(&batch(11, vec![receipt(9, ReceiptKind::Read, false)]));
+    assert!(wakes(&watch).await);
+    // A private one is nobody else's business.
+    tail.apply(&batch(12, vec![receipt(9, ReceiptKind::Private, false)]));
+    assert!(!wakes(&watch).await);
+    tail.apply(&batch(
+        13,
+        vec![receipt(USER.0, ReceiptKind::Private, true)],
+    ));
+    assert!(wakes(&watch).await);
+    let sent = tokio::time::Instant::now();
+    for pos in 14..20 {
+        tail.apply(&batch(pos, vec![receipt(pos, ReceiptKind::Read, true)]));
+        assert!(!wakes(&watch).await);
+    }
+    watch.woken().await;
+    assert!(sent.elapsed() >= Duration::from_secs(2));
+    assert!(!wakes(&watch).await);
+    // An event in between brings them along.
+    tail.apply(&batch(20, vec![receipt(9, ReceiptKind::Read, true)]));
+    tail.apply(&batch(
+        21,
+        vec![(kind::EVENT, event(ROOM, 1).encode_to_vec())],
+    ));
+    assert!(wakes(&watch).await);
+}
+
+#[tokio::test]
+async fn receipts_are_kept_apart_from_events() {
+    let limits = Limits {
+        tail_entries: 4,
+        ..Limits::default()
+    };
+    let tail = Tail::new(Rooms::new(1 << 20), &limits);
+    tail.restart(shard(), 10);
+    tail.apply(&batch(
+        11,
+        vec![(kind::EVENT, event(ROOM, 1).encode_to_vec())],
+    ));
+    for pos in 12..20 {
+        tail.apply(&batch(pos, vec![receipt(pos, ReceiptKind::Read, false)]));
+    }
+    let range = |after| Range { after, up_to: 19 };
+    let events = tail.of_room(shard(), ROOM, range(10), 9).unwrap();
+    assert_eq!(events.len(), 1);
+    assert!(tail.receipts(shard(), &[ROOM], range(14)).is_none());
+    let found = tail.receipts(shard(), &[ROOM], range(16)).unwrap();
+    let positions: Vec<_> = found.iter().map(|receipt| receipt.pos).collect();
+    assert_eq!(positions, vec![19, 18, 17]);
+    assert_eq!(tail.position(shard()), 19);
 }

@@ -96,6 +96,64 @@ fn what_was_before_the_join_is_hidden() {
 }
 
 #[test]
+fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
+    let filter: RoomEventFilter = serde_json::from_value(json!({})).unwrap();
+    let change = |pos, membership| MembershipRecord {
+        pos,
+        membership,
+        event_nid: EventNid(pos),
+    };
+    // Away from 4 to 8.
+    let changes = [
+        change(1, Membership::Join),
+        change(4, Membership::Leave),
+        change(8, Membership::Join),
+    ];
+    for (hidden_state, expected) in [(true, vec![9, 10]), (false, vec![2, 3, 9, 10])] {
+        let range = Range {
+            after: 1,
+            up_to: 10,
+        };
+        let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+        for pos in [10, 9, 6, 3, 2] {
+            let mut event = event(pos);
+            event.state_key = (pos == 6 && hidden_state).then(String::new);
+            if builder.offer(Arc::new(event)).is_break() {
+                break;
+            }
+        }
+        let timeline = builder.finish();
+        let found: Vec<_> = timeline
+            .events
+            .iter()
+            .filter_map(|event| event.pos)
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!(
+            (timeline.limited, timeline.skipped),
+            (hidden_state, hidden_state)
+        );
+        assert_eq!(timeline.start, if hidden_state { 8 } else { 1 });
+    }
+    // Though nothing that is shown lies above it.
+    let filter: RoomEventFilter = serde_json::from_value(json!({"types": ["odd"]})).unwrap();
+    let range = Range {
+        after: 1,
+        up_to: 10,
+    };
+    let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+    let mut hidden = event(6);
+    hidden.state_key = Some(String::new());
+    for event in [event(10), hidden] {
+        assert!(builder.offer(Arc::new(event)).is_continue());
+    }
+    assert!(builder.offer(Arc::new(event(3))).is_break());
+    let timeline = builder.finish();
+    assert!(timeline.events.is_empty() && timeline.limited);
+    assert_eq!(timeline.start, 10);
+}
+
+#[test]
 fn a_long_search_ends() {
     let filter: RoomEventFilter = serde_json::from_value(json!({"types": []})).unwrap();
     let range = Range { after: 0, up_to: 1 };

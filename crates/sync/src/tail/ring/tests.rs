@@ -12,6 +12,13 @@ fn entry(room: RoomNid, pos: Position) -> Option<Entry> {
     })
 }
 
+impl Ring<Entry> {
+    fn push(&mut self, entry: Option<Entry>) {
+        let pos = self.head() + 1;
+        self.extend((pos, pos), entry.map(|entry| (pos, entry)));
+    }
+}
+
 fn positions(found: Option<Vec<(Position, Entry)>>) -> Option<Vec<Position>> {
     found.map(|entries| entries.into_iter().map(|(pos, _)| pos).collect())
 }
