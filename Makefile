@@ -8,7 +8,7 @@ IN = $(if $(FOLDER),--folder $(FOLDER))
 BINARIES = --bin client-reader --bin event-persister --bin ganglion
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs scale fmt lint layers test test-unit complement helm proto
+.PHONY: help setup up down status logs scale fmt lint layers test test-unit model complement helm proto
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,14 @@ test-unit: ## Runs the tests that need no cluster
 complement: ## Records how the cluster does in Complement: RUN="command" (tests/complement/README.md)
 	@$(CARGO) build --locked $(BINARIES)
 	@tests/complement/run.py target/debug/ganglion "$(RUN)"
+
+model: ## Plays random histories against a model of /sync: HISTORIES=200 SEED=1 SHRINK=1 SETTINGS=limits.tail_entries=20
+	@deploy/setup.sh tests
+	@$(CARGO) build --locked $(BINARIES)
+	@GANGLION_BIN_DIR=$(CURDIR)/target/debug GANGLION_MODEL_HISTORIES=$(or $(HISTORIES),200) \
+		$(if $(SEED),GANGLION_MODEL_SEED=$(SEED)) $(if $(SHRINK),GANGLION_MODEL_SHRINK=1) \
+		GANGLION_TEST_SETTINGS=$(SETTINGS) \
+		$(CARGO) test --locked -p ganglion-tests --test it -- sync_model --nocapture
 
 helm: ## Tests the chart
 	@helm/test.sh

@@ -2,6 +2,7 @@
 //! answer is compared with what follows from the history by the specification's rules.
 
 pub(crate) mod chain;
+mod faults;
 pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod judge;

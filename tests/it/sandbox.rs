@@ -104,6 +104,7 @@ pub(crate) async fn shared() -> &'static Shared {
             runtime.block_on(async {
                 let mut options = options("shared");
                 options.pgbouncer = true;
+                options.settings = settings();
                 let cluster = Box::pin(LocalCluster::start(options)).await.unwrap();
                 Shared {
                     facts: cluster.facts(),
@@ -114,6 +115,16 @@ pub(crate) async fn shared() -> &'static Shared {
         tokio::task::spawn_blocking(start).await.unwrap()
     };
     SHARED.get_or_init(make).await
+}
+
+/// `GANGLION_TEST_SETTINGS`: settings of the roles of the shared cluster, as in
+/// `limits.tail_entries=20,limits.tail_bytes=100000`.
+fn settings() -> Vec<(String, String)> {
+    let text = std::env::var("GANGLION_TEST_SETTINGS").unwrap_or_default();
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 impl Shared {

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use ganglion_accounts::{Identity, storage_error};
 use ganglion_http_kit::{ApiError, bearer_token};
-use ganglion_model::{AccessToken, CommandId, MatrixError, UserNid};
+use ganglion_model::{AccessToken, CommandId, MatrixError, Shard, UserNid};
 use ganglion_proto::persister::UseToken;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_rooms::{View, Viewer};
@@ -91,6 +91,7 @@ impl Caller {
             user_id: &self.user_id,
             device_id: Some(&self.device_id),
             now_ms: app.clock.now_ms(),
+            own_log: self.barrier.heads.get(Shard::of_user(&self.user_id)),
         }
     }
 

@@ -15,6 +15,7 @@ mod room_writes;
 mod server;
 mod session;
 mod sync;
+mod tags;
 
 use ganglion_http_kit::Routes;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Routes<AppState> {
     devices::routes(&mut routes);
     profile::routes(&mut routes);
     account_data::routes(&mut routes);
+    tags::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
     aliases::routes(&mut routes);

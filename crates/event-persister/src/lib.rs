@@ -106,14 +106,14 @@ impl Service for EventPersister {
 
     async fn run(self) -> anyhow::Result<()> {
         let jobs = Arc::new(Notify::new());
-        let rooms = self.room_owners();
+        let rooms = self.room_owners(jobs.clone());
         let users = self.user_owners(jobs.clone());
         let deadline = Duration::from_millis(self.context.config.rpc.deadline_ms);
         let commands = Commands::new(self.cluster.clone(), self.clients.clone(), deadline);
         let runner = Jobs::new(
             self.shared.db.clone(),
             commands,
-            users.owned_changes(),
+            [rooms.owned_changes(), users.owned_changes()],
             jobs,
         );
         self.context
@@ -162,10 +162,10 @@ impl Service for EventPersister {
 }
 
 impl EventPersister {
-    fn room_owners(&self) -> Owners<RoomShard> {
+    fn room_owners(&self, jobs: Arc<Notify>) -> Owners<RoomShard> {
         let shared = self.shared.clone();
         Owners::start(self.start(ShardFamily::Room), move |shard| {
-            RoomShard::new(shared.clone(), shard)
+            RoomShard::new(shared.clone(), shard, jobs.clone())
         })
     }
 

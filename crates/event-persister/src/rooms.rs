@@ -6,6 +6,7 @@
 
 mod alias;
 mod create;
+mod follow_upgrade;
 mod fork;
 mod load;
 mod local;
@@ -15,6 +16,7 @@ mod pdus;
 mod place;
 mod receipts;
 mod redact;
+mod relations;
 mod room;
 mod upgrade;
 
@@ -27,7 +29,9 @@ use ganglion_model::{MatrixError, Shard};
 use ganglion_proto::persister::RoomCommand;
 use ganglion_proto::persister::room_command::Command;
 use ganglion_storage::StorageError;
+use ganglion_storage::batch::UserRows;
 use ruma::{OwnedRoomId, RoomId};
+use tokio::sync::Notify;
 
 use self::part::{Part, Step, Stop, Unsigned};
 use self::room::Room;
@@ -40,6 +44,9 @@ pub(crate) struct RoomShard {
     rooms: HashMap<OwnedRoomId, Room>,
     /// The batch has events made elsewhere: those of the batch are remembered, for forks from them.
     keeps_recent: bool,
+    /// Told when a batch with new jobs is committed.
+    jobs: Arc<Notify>,
+    has_jobs: bool,
     /// Counts batches, to find the rooms that were not used for longest.
     batch: u64,
 }
@@ -53,12 +60,15 @@ enum Done {
 }
 
 impl RoomShard {
-    pub(crate) fn new(shared: Arc<Shared>, shard: Shard) -> Self {
+    /// `jobs` wakes [`crate::users::jobs::Jobs::run`].
+    pub(crate) fn new(shared: Arc<Shared>, shard: Shard, jobs: Arc<Notify>) -> Self {
         Self {
             shared,
             shard,
             rooms: HashMap::new(),
             keeps_recent: false,
+            jobs,
+            has_jobs: false,
             batch: 0,
         }
     }
@@ -174,10 +184,15 @@ impl ShardWriter for RoomShard {
         }
         self.sign(&mut batch).await?;
         let last = batch.next - 1;
+        let jobs = std::mem::take(&mut batch.jobs);
+        self.has_jobs = !jobs.is_empty();
         let (rooms, entries) = batch.into_rows();
         Ok(Prepared {
             rooms,
-            users: Default::default(),
+            users: UserRows {
+                jobs,
+                ..UserRows::default()
+            },
             last,
             entries,
             outcomes,
@@ -185,12 +200,17 @@ impl ShardWriter for RoomShard {
     }
 
     fn committed(&mut self) {
+        if std::mem::take(&mut self.has_jobs) {
+            self.jobs.notify_one();
+        }
         for room in self.rooms.values_mut() {
             room.recent.clear();
+            room.related.committed();
         }
     }
 
     fn reset(&mut self) {
+        self.has_jobs = false;
         self.rooms.clear();
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use ganglion_model::{HistoryVisibility, Membership, Position, UserNid};
+use ganglion_model::{HistoryVisibility, Membership, Position};
 use ganglion_storage::StorageError;
 use ganglion_storage::memberships::{self, MembershipRecord};
 
+use crate::client_event::Viewer;
+use crate::ignored::Ignored;
 use crate::room::{RoomInfo, Rooms};
 use crate::state::StateAt;
 use crate::view::View;
@@ -33,6 +35,8 @@ pub struct Entered {
     pub changes: Vec<MembershipRecord>,
     /// What the user may read of it.
     pub access: Access,
+    /// Whom the user ignores.
+    pub ignored: Arc<Ignored>,
 }
 
 impl Entered {
@@ -75,11 +79,13 @@ impl Rooms {
         &self,
         view: &mut View,
         room_id: &str,
-        user: UserNid,
+        viewer: Viewer<'_>,
     ) -> Result<Option<Entered>, StorageError> {
         let Some(room) = self.find(view, room_id).await? else {
             return Ok(None);
         };
+        let ignored = self.ignored(view, viewer).await?;
+        let user = viewer.user_nid;
         let snapshot = view.snapshot().await?;
         let changes = memberships::in_room(snapshot, room.shard, user, room.nid).await?;
         let access = match by_membership(&changes) {
@@ -96,6 +102,7 @@ impl Rooms {
             room,
             changes,
             access,
+            ignored,
         }))
     }
 

@@ -1,14 +1,16 @@
 //! Events as one user sees them.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ganglion_event_rules::client_format::{self, ClientEvent};
-use ganglion_model::{EventNid, Membership, UserNid};
+use ganglion_model::{EventNid, Membership, Position, UserNid};
 use ganglion_storage::StorageError;
 use ganglion_storage::memberships::MembershipRecord;
 use ruma::{DeviceId, UserId};
 
+use crate::erased::{may_be_erased, redacted_content};
 use crate::event::RoomEvent;
 use crate::fields::Fields;
 use crate::relations::Bundle;
@@ -28,6 +30,8 @@ pub struct Viewer<'a> {
     pub device_id: Option<&'a DeviceId>,
     /// Milliseconds since the epoch.
     pub now_ms: i64,
+    /// What the user's own log holds up to here must count.
+    pub own_log: Position,
 }
 
 /// Other events that some events are shown with.
@@ -39,10 +43,15 @@ pub struct Extras {
     redactions: HashMap<EventNid, Arc<RoomEvent>>,
     /// What is told of its children.
     pub(crate) relations: HashMap<EventNid, Bundle>,
+    /// Senders who had been erased when the user came: what they said before is shown redacted.
+    pub(crate) erased: HashSet<String>,
+    /// The whole events, where they are to be written so: without `unsigned`.
+    pub(crate) raw: HashMap<EventNid, Vec<u8>>,
 }
 
 impl Rooms {
-    /// Reads what some events of a room are shown with: what state events replaced, and redactions.
+    /// Reads what some events of a room are shown with to a user with these membership changes: what
+    /// state events replaced, redactions, and who of the senders was erased.
     ///
     /// # Errors
     /// As [`View::snapshot`].
@@ -51,6 +60,7 @@ impl Rooms {
         view: &mut View,
         room: &RoomInfo,
         events: &[Arc<RoomEvent>],
+        changes: &[MembershipRecord],
     ) -> Result<Extras, StorageError> {
         let mut extras = Extras {
             redactions: self.redactions_of(view, room, events).await?,
@@ -71,6 +81,9 @@ impl Rooms {
                 extras.replaced.insert(event, old.clone());
             }
         }
+        let shown = events.iter().chain(extras.redactions.values());
+        let shown = shown.chain(extras.replaced.values()).map(Arc::as_ref);
+        extras.erased = self.erased_senders(view, room, changes, shown).await?;
         Ok(extras)
     }
 
@@ -161,6 +174,19 @@ impl Writer<'_> {
     }
 
     fn write_with(&self, out: &mut Vec<u8>, event: &RoomEvent, unsigned: &[u8]) {
+        if let Some((_, open)) = self
+            .extras
+            .raw
+            .get(&event.nid)
+            .and_then(|raw| raw.split_last())
+        {
+            out.extend_from_slice(open);
+            out.extend_from_slice(b",\"unsigned\":");
+            out.extend_from_slice(unsigned);
+            out.push(b'}');
+            return;
+        }
+        let content = self.content(event);
         let client = ClientEvent {
             event_id: &event.event_id,
             room_id: self.with_room_id.then_some(&*self.room.id),
@@ -168,11 +194,20 @@ impl Writer<'_> {
             event_type: &event.event_type,
             state_key: event.state_key.as_deref(),
             origin_server_ts: event.origin_server_ts,
-            content: &event.content,
+            content: &content,
             redacts: event.redacts.as_deref(),
             unsigned: Some(unsigned),
         };
         client_format::write_event(out, &client, self.room.version);
+    }
+
+    /// The content, or what is left of it for who came after its sender was erased.
+    fn content<'e>(&self, event: &'e RoomEvent) -> Cow<'e, [u8]> {
+        let erased = self.extras.erased.contains(&event.sender);
+        if erased && may_be_erased(event, self.changes) {
+            return Cow::Owned(redacted_content(event, self.room.version));
+        }
+        Cow::Borrowed(&event.content)
     }
 
     /// Keys in canonical order, as everywhere.
@@ -194,7 +229,7 @@ impl Writer<'_> {
             replaced.filter(|old| is_visible(old, self.viewer.user_nid, self.changes))
         {
             out.extend_from_slice(b",\"prev_content\":");
-            out.extend_from_slice(&old.content);
+            out.extend_from_slice(&self.content(old));
         }
         let redaction = event
             .redacted_by

@@ -7,13 +7,18 @@
 pub mod access;
 pub mod client_event;
 mod entry;
+mod erased;
 mod event;
 pub mod fields;
 pub mod filter;
+pub mod hierarchy;
+pub mod ignored;
 mod nearest;
 mod page;
+mod raw;
 pub mod relations;
 mod room;
+pub mod space;
 mod state;
 mod summary;
 mod view;

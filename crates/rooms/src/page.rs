@@ -95,6 +95,7 @@ impl Rooms {
                 }
                 if is_visible(&event, user, &entered.changes)
                     && filter::accepts(request.filter, &event)
+                    && !entered.ignored.hides(&event)
                 {
                     page.events.push(Arc::new(event));
                 }

@@ -1,14 +1,12 @@
 //! What is told of an event's children with it (client-server API, "Aggregations of child events").
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ganglion_model::{EventNid, Position, Shard};
+use ganglion_model::{EventNid, Position};
+use ganglion_storage::StorageError;
 use ganglion_storage::memberships::MembershipRecord;
 use ganglion_storage::relations::{self, Aggregate, Beholder};
-use ganglion_storage::{StorageError, accounts};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::client_event::{Extras, Viewer};
 use crate::event::RoomEvent;
@@ -25,6 +23,14 @@ pub(crate) struct Bundle {
     pub(crate) replace: Option<Arc<RoomEvent>>,
     /// The thread of which it is the root.
     pub(crate) thread: Option<Thread>,
+}
+
+impl Bundle {
+    /// The events that are shown.
+    fn events(&self) -> impl Iterator<Item = &RoomEvent> {
+        let latest = self.thread.iter().map(|thread| &*thread.latest);
+        self.replace.iter().map(Arc::as_ref).chain(latest)
+    }
 }
 
 /// A thread in short.
@@ -59,7 +65,8 @@ impl Rooms {
         events: &[Arc<RoomEvent>],
         onlooker: Onlooker<'_>,
     ) -> Result<Extras, StorageError> {
-        let mut extras = self.extras(view, room, events).await?;
+        let changes = onlooker.changes;
+        let mut extras = self.extras(view, room, events, changes).await?;
         let bundles = self.bundles(view, room, events, onlooker).await?;
         let latest: Vec<Arc<RoomEvent>> = bundles
             .values()
@@ -70,6 +77,9 @@ impl Rooms {
         let of_latest = self.bundles(view, room, &latest, onlooker).await?;
         extras.relations = bundles;
         extras.relations.extend(of_latest);
+        let told = extras.relations.values().flat_map(Bundle::events);
+        let erased = self.erased_senders(view, room, changes, told).await?;
+        extras.erased.extend(erased);
         Ok(extras)
     }
 
@@ -87,24 +97,15 @@ impl Rooms {
         }
         let place = (room.shard, room.nid);
         let sight = sight(onlooker.changes);
-        let mut beholder = Beholder {
+        let ignored = self.ignored(view, onlooker.viewer).await?;
+        let beholder = Beholder {
             user_nid: onlooker.viewer.user_nid,
             sight: &sight,
-            ignored: &[],
+            ignored: ignored.users(),
             up_to: onlooker.up_to,
         };
         let snapshot = view.snapshot().await?;
-        let mut found = relations::aggregates(snapshot, place, &parents, &beholder).await?;
-        if found.is_empty() {
-            return Ok(HashMap::new());
-        }
-        // Mostly nothing relates to anything: only now is it worth while to ask.
-        let ignored = self.ignored_users(view, onlooker.viewer).await?;
-        if !ignored.is_empty() {
-            beholder.ignored = &ignored;
-            let snapshot = view.snapshot().await?;
-            found = relations::aggregates(snapshot, place, &parents, &beholder).await?;
-        }
+        let found = relations::aggregates(snapshot, place, &parents, &beholder).await?;
         let shown = found.iter().filter_map(|(_, aggregate)| match aggregate {
             Aggregate::Reference(_) => None,
             Aggregate::Replace(nid) | Aggregate::Thread { latest: nid, .. } => Some(*nid),
@@ -130,33 +131,5 @@ impl Rooms {
             }
         }
         Ok(bundles)
-    }
-
-    /// The users whom a user ignores (client-server API, "Ignoring Users").
-    ///
-    /// # Errors
-    /// As [`View::snapshot`].
-    pub async fn ignored_users(
-        &self,
-        view: &mut View,
-        viewer: Viewer<'_>,
-    ) -> Result<Vec<String>, StorageError> {
-        #[derive(Deserialize)]
-        struct List {
-            ignored_users: BTreeMap<String, IgnoredAny>,
-        }
-        let shard = Shard::of_user(viewer.user_id);
-        let snapshot = view.snapshot().await?;
-        let data_type = "m.ignored_user_list";
-        let list =
-            accounts::account_data(snapshot, shard, viewer.user_nid, None, data_type).await?;
-        let list = list.and_then(|list| serde_json::from_slice::<List>(&list).ok());
-        let users = list.map(|list| list.ignored_users).unwrap_or_default();
-        // No user is called so, and PostgreSQL could not be asked.
-        let users = users.into_keys().filter(|user| !user.contains('\0'));
-        // Nobody can ignore oneself.
-        Ok(users
-            .filter(|user| user != viewer.user_id.as_str())
-            .collect())
     }
 }

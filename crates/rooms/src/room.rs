@@ -11,6 +11,7 @@ use ganglion_storage::{StorageError, intern, timeline};
 use moka::sync::Cache;
 
 use crate::event::RoomEvent;
+use crate::ignored::Lists;
 use crate::view::View;
 
 /// What never changes about a room.
@@ -57,6 +58,7 @@ struct Inner {
     chains: Cache<SnapshotNid, Arc<Chain>>,
     events: Cache<EventNid, Arc<RoomEvent>>,
     redactions: AtomicU64,
+    ignored: Lists,
 }
 
 impl Rooms {
@@ -80,6 +82,7 @@ impl Rooms {
                 .weigher(move |_nid, event: &Arc<RoomEvent>| narrow(event.weight()))
                 .build(),
             redactions: AtomicU64::new(0),
+            ignored: Lists::new(),
         }))
     }
 
@@ -101,6 +104,35 @@ impl Rooms {
         let room = RoomInfo::new(row.room_nid, room_id, row.shard, &row.version)?;
         self.0.rooms.insert(room_id.to_owned(), room.clone());
         Ok(Some(room))
+    }
+
+    /// Those of some rooms that this server knows, by id.
+    ///
+    /// # Errors
+    /// As [`View::snapshot`].
+    pub async fn find_all<'a>(
+        &self,
+        view: &mut View,
+        room_ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<HashMap<String, RoomInfo>, StorageError> {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        for room_id in room_ids {
+            match self.0.rooms.get(room_id) {
+                Some(room) => {
+                    found.insert(room_id.to_owned(), room);
+                }
+                None => missing.push(room_id),
+            }
+        }
+        if !missing.is_empty() {
+            for (room_id, row) in intern::find_rooms(view.snapshot().await?, &missing).await? {
+                let room = RoomInfo::new(row.room_nid, &room_id, row.shard, &row.version)?;
+                self.0.rooms.insert(room_id.clone(), room.clone());
+                found.insert(room_id, room);
+            }
+        }
+        Ok(found)
     }
 
     /// The numbers of those places in the state (event type, state key) that have one; a place
@@ -199,6 +231,10 @@ impl Rooms {
             }
         }
         (found, missing)
+    }
+
+    pub(crate) fn ignored_lists(&self) -> &Lists {
+        &self.0.ignored
     }
 
     pub(crate) fn chains(&self) -> &Cache<SnapshotNid, Arc<Chain>> {

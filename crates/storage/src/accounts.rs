@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ganglion_model::{RoomNid, Shard, UserNid};
+use ganglion_model::{Position, RoomNid, Shard, UserNid};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -116,7 +116,7 @@ impl RegistrationTokenRecord {
 /// An act over many rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
-    /// The shard of its user.
+    /// The shard of its user, or of the room it is about.
     pub shard: Shard,
     /// Its id, the same for ever.
     pub job_id: [u8; 16],
@@ -130,12 +130,17 @@ pub struct JobRecord {
     pub done: RoomNid,
     /// When it was ordered.
     pub created_at: i64,
+    /// What more it is about, in a form of its kind.
+    pub body: Vec<u8>,
 }
 
 const ACCOUNT: &str = "SELECT a.user_nid, a.kind, a.password_hash, a.deactivated_at IS NOT NULL \
     FROM users u JOIN accounts a ON a.user_nid = u.user_nid WHERE u.user_id = $1";
 const ACTIVE: &str = "SELECT user_nid, deactivated_at IS NULL FROM accounts \
     WHERE user_nid = ANY($1)";
+const ERASED: &str = "SELECT u.user_id, a.deactivated_at FROM users u \
+    JOIN accounts a ON a.user_nid = u.user_nid \
+    WHERE u.user_id = ANY($1) AND a.erased AND a.deactivated_at IS NOT NULL";
 const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
     JOIN accounts a ON a.user_nid = t.user_nid \
@@ -153,12 +158,15 @@ const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
     JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
+const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content, d.pos FROM account_data d \
+    JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) AS k (user_nid, room_nid, type) \
+    USING (user_nid, room_nid, type) WHERE d.shard = $1";
 const PROFILES: &str = "SELECT user_nid, field, value FROM profiles WHERE user_nid = ANY($1) \
     ORDER BY user_nid, field";
 const FILTER: &str = "SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
 const REGISTRATION_TOKENS: &str = "SELECT token, uses_allowed, completed, expires_at \
     FROM registration_tokens WHERE token = ANY($1)";
-const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at \
+const JOBS: &str = "SELECT j.shard, j.job_id, j.user_nid, u.user_id, j.kind, j.done, j.created_at, j.body \
     FROM jobs j JOIN users u ON u.user_nid = j.user_nid WHERE j.shard = ANY($1) \
     ORDER BY j.created_at, j.job_id LIMIT $2";
 const ADVANCE_JOB: &str = "UPDATE jobs SET done = greatest(done, $3) \
@@ -173,6 +181,7 @@ const END_SUPERSEDED_JOBS: &str = "DELETE FROM jobs j USING jobs n \
 pub(crate) const STATEMENTS: &[&str] = &[
     ACCOUNT,
     ACTIVE,
+    ERASED,
     TOKEN,
     ACCESS_PLACES,
     REFRESH_PLACES,
@@ -181,6 +190,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     DEVICES_OF_ALL,
     DEVICES,
     ACCOUNT_DATA,
+    PIECES,
     PROFILES,
     FILTER,
     REGISTRATION_TOKENS,
@@ -226,6 +236,23 @@ pub async fn active_accounts(
         .await?;
     rows.iter()
         .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// Of some users, those who wished to be erased when their account was deactivated, and when that was,
+/// in milliseconds since the epoch.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn erased(
+    connection: &Connection,
+    users: &[&str],
+) -> Result<Vec<(String, i64)>, StorageError> {
+    let rows = connection
+        .query(ERASED, &[(&users, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()
 }
 
@@ -396,6 +423,42 @@ pub async fn account_data(
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
+/// One piece of account data: whose, of which room (`None`: global), of which type.
+pub type DataKey = (UserNid, Option<RoomNid>, String);
+
+/// Pieces of account data of users of one shard, those that are there: content, and where in the log
+/// of the shard it was set.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn pieces_of_account_data(
+    connection: &Connection,
+    shard: Shard,
+    keys: &[DataKey],
+) -> Result<HashMap<DataKey, (Vec<u8>, Position)>, StorageError> {
+    let users: Vec<i64> = keys.iter().map(|(user, ..)| user.0).collect();
+    let number = |room: Option<RoomNid>| room.map_or(0, |room| room.0);
+    let rooms: Vec<i64> = keys.iter().map(|(_, room, _)| number(*room)).collect();
+    let types: Vec<&str> = keys.iter().map(|(.., name)| name.as_str()).collect();
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&users as _, Type::INT8_ARRAY),
+        (&rooms as _, Type::INT8_ARRAY),
+        (&types as _, Type::TEXT_ARRAY),
+    ];
+    let rows = connection.query(PIECES, &params).await?;
+    rows.iter()
+        .map(|row| {
+            let room: i64 = row.try_get(1)?;
+            let room = (room != 0).then_some(RoomNid(room));
+            Ok((
+                (UserNid(row.try_get(0)?), room, row.try_get(2)?),
+                (row.try_get(3)?, row.try_get(4)?),
+            ))
+        })
+        .collect()
+}
+
 /// The profile fields of users, each a JSON value; in order of user and field.
 ///
 /// # Errors
@@ -540,5 +603,6 @@ fn decode_job(row: &Row) -> Result<JobRecord, StorageError> {
         kind: row.try_get(4)?,
         done: RoomNid(row.try_get(5)?),
         created_at: row.try_get(6)?,
+        body: row.try_get(7)?,
     })
 }

@@ -25,7 +25,7 @@ const SLOTS_BY_NID: &str =
     "SELECT slot_nid, type, state_key FROM state_slots WHERE slot_nid = ANY($1)";
 const ADD_SLOTS: &str = "INSERT INTO state_slots (slot_nid, type, state_key) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING";
-const ROOM: &str = "SELECT room_nid, shard, version FROM rooms WHERE room_id = $1";
+const ROOMS: &str = "SELECT room_nid, shard, version, room_id FROM rooms WHERE room_id = ANY($1)";
 const ADD_ROOM: &str = "INSERT INTO rooms (room_nid, room_id, shard, version, created_at) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
@@ -40,7 +40,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     SLOTS,
     SLOTS_BY_NID,
     ADD_SLOTS,
-    ROOM,
+    ROOMS,
     ADD_ROOM,
 ];
 
@@ -246,19 +246,35 @@ pub async fn find_room(
     connection: &Connection,
     room_id: &str,
 ) -> Result<Option<RoomRow>, StorageError> {
-    let Some(row) = connection
-        .query_opt(ROOM, &[(&room_id, Type::TEXT)])
-        .await?
-    else {
-        return Ok(None);
-    };
-    let shard: i16 = row.try_get(1)?;
-    Ok(Some(RoomRow {
-        room_nid: RoomNid(row.try_get(0)?),
-        shard: Shard::new(i64::from(shard))
-            .ok_or_else(|| StorageError::inconsistent(format!("rooms.shard of {room_id}")))?,
-        version: row.try_get(2)?,
-    }))
+    let mut found = find_rooms(connection, &[room_id]).await?;
+    Ok(found.pop().map(|(_, room)| room))
+}
+
+/// Those of some rooms that are known, with their ids, in no order.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn find_rooms(
+    connection: &Connection,
+    room_ids: &[&str],
+) -> Result<Vec<(String, RoomRow)>, StorageError> {
+    let rows = connection
+        .query(ROOMS, &[(&room_ids, Type::TEXT_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let room_id: String = row.try_get(3)?;
+            let shard: i16 = row.try_get(1)?;
+            let room = RoomRow {
+                room_nid: RoomNid(row.try_get(0)?),
+                shard: Shard::new(i64::from(shard)).ok_or_else(|| {
+                    StorageError::inconsistent(format!("rooms.shard of {room_id}"))
+                })?,
+                version: row.try_get(2)?,
+            };
+            Ok((room_id, room))
+        })
+        .collect()
 }
 
 /// Gives a number to a room that has none.

@@ -24,6 +24,7 @@ pub mod receipts;
 pub mod relations;
 pub mod retention;
 pub mod rooms;
+pub mod spaces;
 pub mod state;
 pub mod timeline;
 
@@ -34,7 +35,7 @@ pub use error::StorageError;
 
 /// The migration that this release needs at least (`migrations/`). A newer schema is fine: the
 /// release before must run beside it.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 10;
 
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
@@ -51,6 +52,7 @@ pub fn statements() -> Vec<&'static str> {
         relations::STATEMENTS,
         retention::STATEMENTS,
         rooms::STATEMENTS,
+        spaces::STATEMENTS,
         state::STATEMENTS,
         timeline::STATEMENTS,
     ];

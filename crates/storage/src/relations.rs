@@ -4,7 +4,7 @@
 //! What is counted is counted in the database: whether a user may see an event is decided there,
 //! too, by [`Sight`].
 
-use ganglion_model::{EventNid, Position, RoomNid, Shard, UserNid};
+use ganglion_model::{EventNid, Position, RoomNid, Shard, TypeNid, UserNid};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -215,6 +215,9 @@ const THREADS: &str = concat!(
      ORDER BY 1 DESC"
 );
 
+const ANNOTATIONS: &str = "SELECT e.event_nid, e.content FROM events e \
+    WHERE e.shard = $1 AND e.room_nid = $2 AND e.relates_to = $3 AND e.rel_type = 'm.annotation' \
+    AND e.sender_nid = $4 AND e.type_nid = $5 LIMIT 1000";
 // Up the relations, at most three (client-server API, "Threaded read receipts"), until one says
 // `m.thread`.
 const THREAD_OF: &str = "WITH RECURSIVE up (hops, relates_to, rel_type) AS ( \
@@ -228,6 +231,7 @@ const THREAD_OF: &str = "WITH RECURSIVE up (hops, relates_to, rel_type) AS ( \
 
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[
+    ANNOTATIONS,
     LATEST,
     EARLIEST,
     LATEST_DEEP,
@@ -236,6 +240,30 @@ pub(crate) const STATEMENTS: &[&str] = &[
     THREADS,
     THREAD_OF,
 ];
+
+/// The annotations of one type that a user has put on an event, with their contents, in no order; not
+/// those that were redacted.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn annotations(
+    connection: &Connection,
+    (shard, room): (Shard, RoomNid),
+    parent: &str,
+    (sender, event_type): (UserNid, TypeNid),
+) -> Result<Vec<(EventNid, Vec<u8>)>, StorageError> {
+    let params = [
+        (&shard.number() as _, Type::INT2),
+        (&room.0 as _, Type::INT8),
+        (&parent as _, Type::TEXT),
+        (&sender.0 as _, Type::INT8),
+        (&event_type.0 as _, Type::INT8),
+    ];
+    let rows = connection.query(ANNOTATIONS, &params).await?;
+    rows.iter()
+        .map(|row| Ok((EventNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
 
 /// The last children of an event within a range, at most `limit`, the newest first.
 ///

@@ -1,10 +1,12 @@
 //! One response: which rooms are told of, and what of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
-use ganglion_rooms::{View, Viewer, filter};
+use ganglion_rooms::ignored::Ignored;
+use ganglion_rooms::{RoomEvent, View, Viewer, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
 
@@ -30,6 +32,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,
     pub(crate) now_ms: i64,
+    /// Whom the user ignores at the moment.
+    pub(crate) ignored: Arc<Ignored>,
     /// The member events that a lazily loading client has.
     pub(crate) known: Members,
     /// Those that the response carries.
@@ -43,6 +47,7 @@ impl<'a> Pass<'a> {
             user_id: &self.request.user_id,
             device_id: Some(&self.request.device_id),
             now_ms: self.now_ms,
+            own_log: self.moment.user,
         }
     }
 
@@ -69,6 +74,8 @@ impl<'a> Pass<'a> {
 /// Puts the response together. `list` is the user's rooms, complete up to the moment.
 pub(crate) async fn answer(pass: &mut Pass<'_>, list: &RoomList) -> Result<Response, StorageError> {
     let mut response = Response::default();
+    let viewer = pass.viewer();
+    pass.ignored = pass.engine.rooms.ignored(&mut pass.view, viewer).await?;
     let mut data = account_data(pass).await?;
     global_account_data(pass, &mut data, &mut response);
     let mut plans = plans(pass, list);
@@ -224,8 +231,14 @@ async fn add_room(
             section::write(pass, &stretch(range, base)).await?,
         ),
         Plan::Invite(event) => {
-            let place = ("invite_state", event);
             let rooms = &pass.engine.rooms;
+            let found = rooms.events(&mut pass.view, info, [event]).await?;
+            // An invitation of somebody who is ignored never came.
+            let ignored = |event: &Arc<RoomEvent>| pass.ignored.has(&event.sender);
+            if found.get(&event).is_some_and(ignored) {
+                return Ok(());
+            }
+            let place = ("invite_state", event);
             (
                 Section::Invite,
                 stripped::room(rooms, &mut pass.view, info, place).await?,

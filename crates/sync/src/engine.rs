@@ -237,6 +237,7 @@ impl Parts {
             is_followed: false,
             fields,
             now_ms,
+            ignored: Arc::default(),
             known,
             members: Vec::new(),
         }

@@ -11,6 +11,7 @@ use ganglion_rooms::{Extras, RoomEvent, filter};
 use ganglion_storage::StorageError;
 use ganglion_storage::receipts::Receipt;
 use ganglion_storage::timeline::{self as stored, Range};
+use ruma::api::client::filter::EventFormat;
 
 use crate::answer::Pass;
 use crate::metrics::SOURCES;
@@ -20,7 +21,7 @@ use crate::response::{separate, write_account_data, write_text};
 use crate::state;
 use crate::summary::{self, Summary};
 use crate::tail::Entry;
-use crate::timeline::{Builder, Timeline};
+use crate::timeline::{Builder, Shown, Timeline};
 use crate::users::UserRoom;
 
 /// Events of a timeline without a limit in the filter, and the most of one with it.
@@ -71,12 +72,7 @@ pub(crate) async fn write(
         return Ok(None);
     }
     let room = &stretch.room.info;
-    let engine = pass.engine;
-    let timeline_extras = timeline_extras(pass, stretch, &timeline).await?;
-    let state_extras = engine
-        .rooms
-        .state_extras(&mut pass.view, room, &state)
-        .await?;
+    let (timeline_extras, state_extras) = extras(pass, stretch, (&timeline, &state)).await?;
     let writer = Writer {
         viewer: pass.viewer(),
         room,
@@ -129,6 +125,25 @@ pub(crate) async fn write(
     Ok(Some(out))
 }
 
+/// What the timeline and the state are shown with.
+async fn extras(
+    pass: &mut Pass<'_>,
+    stretch: &Stretch<'_>,
+    (timeline, state): (&Timeline, &[Arc<RoomEvent>]),
+) -> Result<(Extras, Extras), StorageError> {
+    let (rooms, room) = (&pass.engine.rooms, &stretch.room.info);
+    let mut of_timeline = timeline_extras(pass, stretch, timeline).await?;
+    let mut of_state = rooms.state_extras(&mut pass.view, room, state).await?;
+    if pass.request.filter.event_format == EventFormat::Federation {
+        let view = &mut pass.view;
+        let shown = (timeline.events.as_slice(), &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_timeline).await?;
+        let shown = (state, &*stretch.room.changes);
+        rooms.add_raw(view, room, shown, &mut of_state).await?;
+    }
+    Ok((of_timeline, of_state))
+}
+
 async fn timeline_extras(
     pass: &mut Pass<'_>,
     stretch: &Stretch<'_>,
@@ -138,7 +153,10 @@ async fn timeline_extras(
     // Where nothing was left out the client has got all children itself (client-server API,
     // "Aggregations of child events").
     if !timeline.limited {
-        return rooms.extras(&mut pass.view, room, &timeline.events).await;
+        let changes = &stretch.room.changes;
+        return rooms
+            .extras(&mut pass.view, room, &timeline.events, changes)
+            .await;
     }
     let onlooker = Onlooker {
         viewer: pass.viewer(),
@@ -173,7 +191,14 @@ async fn timeline(pass: &mut Pass<'_>, stretch: &Stretch<'_>) -> Result<Timeline
     let wanted = &request.filter.room.timeline;
     let limit = filter::limit(wanted, DEFAULT_LIMIT, MOST_EVENTS);
     let place = (limit, stretch.range);
-    let mut builder = Builder::new(wanted, request.user_nid, &stretch.room.changes, place);
+    let ignored = pass.ignored.clone();
+    let shown = Shown {
+        filter: wanted,
+        user: request.user_nid,
+        changes: &stretch.room.changes,
+        ignored: &ignored,
+    };
+    let mut builder = Builder::new(shown, place);
     if !filter::accepts_room_in(wanted, &stretch.room.info.id) {
         builder.note_unread();
         return Ok(builder.finish());

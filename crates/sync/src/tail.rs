@@ -14,7 +14,7 @@ use ganglion_model::{
     EventNid, Membership, Position, RoomNid, Shard, ShardFamily, UserNid, Vector,
 };
 use ganglion_proto::log;
-use ganglion_rooms::{RoomEvent, RoomInfo, Rooms};
+use ganglion_rooms::{RoomEvent, RoomInfo, Rooms, ignored};
 use ganglion_storage::log::kind;
 use ganglion_storage::memberships::MembershipRecord;
 use ganglion_storage::receipts::Receipt;
@@ -209,6 +209,9 @@ impl Tail {
                 let data = decoded::<log::AccountData>(entry)?;
                 let user = UserNid(data.user_nid);
                 touched.users.push(user);
+                if data.room_nid == 0 && data.r#type == ignored::TYPE {
+                    self.0.rooms.ignored_set(user, entry.pos, &data.content);
+                }
                 Some(Entry::AccountData {
                     user,
                     room: RoomNid(data.room_nid),
@@ -291,6 +294,7 @@ impl Apply for Tail {
         for (_, target) in &redacted {
             self.0.rooms.redacted(*target);
         }
+        self.0.rooms.ignored_applied(batch.shard, batch.last);
         if let Some(mut rings) = self.rings(batch.shard) {
             let span = (batch.first, batch.last);
             rings.entries.extend(span, entries);
@@ -315,6 +319,7 @@ impl Apply for Tail {
         self.0.users.forget_all();
         self.0.own_receipts.forget_all();
         self.0.rooms.redactions_missed();
+        self.0.rooms.ignored_missed(shard, head);
         if let Some(mut rings) = self.rings(shard) {
             rings.restart(head);
         }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ganglion_model::{Position, UserNid};
+use ganglion_rooms::ignored::Ignored;
 use ganglion_rooms::visibility::is_visible;
 use ganglion_rooms::{RoomEvent, filter};
 use ganglion_storage::memberships::MembershipRecord;
@@ -32,11 +33,31 @@ pub(crate) struct Timeline {
     pub(crate) state_changed: bool,
 }
 
+/// What decides which events a timeline shows.
+pub(crate) struct Shown<'a> {
+    /// The client's.
+    pub(crate) filter: &'a RoomEventFilter,
+    /// For whom.
+    pub(crate) user: UserNid,
+    /// The user's membership changes in the room.
+    pub(crate) changes: &'a [MembershipRecord],
+    /// Whom the user ignores.
+    pub(crate) ignored: &'a Ignored,
+}
+
+impl Shown<'_> {
+    fn sees(&self, event: &RoomEvent) -> bool {
+        is_visible(event, self.user, self.changes)
+    }
+
+    fn wants(&self, event: &RoomEvent) -> bool {
+        filter::accepts(self.filter, event) && !self.ignored.hides(event)
+    }
+}
+
 /// Puts a timeline together from entries that are offered newest first.
 pub(crate) struct Builder<'a> {
-    filter: &'a RoomEventFilter,
-    user: UserNid,
-    changes: &'a [MembershipRecord],
+    shown: Shown<'a>,
     limit: usize,
     scanned: usize,
     /// A state event that is hidden was passed: who applies the events from below it on would miss it.
@@ -45,20 +66,13 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(
-        filter: &'a RoomEventFilter,
-        user: UserNid,
-        changes: &'a [MembershipRecord],
-        (limit, range): (usize, Range),
-    ) -> Self {
+    pub(crate) fn new(shown: Shown<'a>, (limit, range): (usize, Range)) -> Self {
         let timeline = Timeline {
             start: range.up_to,
             ..Timeline::default()
         };
         Self {
-            filter,
-            user,
-            changes,
+            shown,
             limit,
             scanned: 0,
             torn: false,
@@ -72,12 +86,11 @@ impl<'a> Builder<'a> {
         let timeline = &mut self.timeline;
         timeline.summary_changed |= changes_summary(&event);
         timeline.state_changed |= event.state_key.is_some();
-        let visible = is_visible(&event, self.user, self.changes);
+        let visible = self.shown.sees(&event);
         // Such as what happened between two stays: the timeline begins behind it, where the state is
         // told.
         self.torn |= !visible && event.state_key.is_some();
-        let shown = visible && filter::accepts(self.filter, &event);
-        if !shown {
+        if !visible || !self.shown.wants(&event) {
             timeline.skipped = true;
             // Where nothing was found for long, the client goes on by /messages.
             timeline.limited |= self.scanned >= MOST_SCANNED;

@@ -266,16 +266,63 @@ async fn aggregations_come_wherever_events_do() {
     let edited = &got["chunk"][0]["unsigned"]["m.relations"]["m.replace"];
     assert_eq!(edited["event_id"], edit);
     // Whom bob ignores does not count for him.
+    let own = bob.say(&room, "own").await;
+    alice.relate(&room, "m.thread", &own, "one").await;
+    let two = alice.relate(&room, "m.thread", &own, "two").await;
     let data = format!("/user/{}/account_data/m.ignored_user_list", enc(&bob.id));
     bob.put(&data, json!({"ignored_users": {&alice.id: {}}}))
         .await
         .ok();
-    assert_eq!(bundle(&bob, &room, &root).await, Value::Null);
-    bob.relate(&room, "m.thread", &root, "three").await;
-    let got = bundle(&bob, &room, &root).await;
+    let path = format!("/rooms/{}/event/{}", enc(&room), enc(&root));
+    bob.get(&path).await.fails(404, "M_NOT_FOUND");
+    assert_eq!(bundle(&bob, &room, &own).await, Value::Null);
+    bob.relate(&room, "m.thread", &own, "three").await;
+    let got = bundle(&bob, &room, &own).await;
     assert_eq!(got["m.thread"]["count"], 1, "{got}");
     assert_eq!(got["m.thread"]["current_user_participated"], true);
     redact(&alice, &room, &two).await;
-    let got = bundle(&alice, &room, &root).await;
+    let got = bundle(&alice, &room, &own).await;
     assert_eq!(got["m.thread"]["count"], 2, "{got}");
+}
+
+#[tokio::test]
+async fn the_same_annotation_is_made_once() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    let root = alice.say(&room, "root").await;
+    let reaction = |key: Value| json!({"m.relates_to": {"rel_type": "m.annotation", "event_id": root, "key": key}});
+    let react = async |user: &User, kind: &str, key: Value| {
+        let txn = format!("{:016x}", rand::random::<u64>());
+        let path = format!("/rooms/{}/send/{kind}/{txn}", enc(&room));
+        user.put(&path, reaction(key)).await
+    };
+    let first = react(&alice, "m.reaction", json!("+")).await.ok();
+    let first = first["event_id"].as_str().unwrap().to_owned();
+    for reader in cluster.readers() {
+        let again = react(&alice.at(&reader), "m.reaction", json!("+")).await;
+        again.fails(400, "M_DUPLICATE_ANNOTATION");
+    }
+    react(&alice, "m.reaction", json!("-")).await.ok();
+    react(&alice, "org.example.mark", json!("+")).await.ok();
+    react(&bob, "m.reaction", json!("+")).await.ok();
+    // Without a key it is no annotation.
+    react(&alice, "m.reaction", json!(5)).await.ok();
+    react(&alice, "m.reaction", json!(5)).await.ok();
+    redact(&alice, &room, &first).await;
+    react(&alice, "m.reaction", json!("+")).await.ok();
+    // At once: one of them is first.
+    let at_once = (0..8).map(|_| react(&bob, "m.reaction", json!("!")));
+    let replies = futures_util::future::join_all(at_once).await;
+    let taken = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!(taken, 1);
+    // The same transaction is the same event.
+    let path = format!("/rooms/{}/send/m.reaction/txn1", enc(&room));
+    let one = alice.put(&path, reaction(json!("?"))).await.ok();
+    assert_eq!(alice.put(&path, reaction(json!("?"))).await.ok(), one);
+    // Who is not in the room learns nothing.
+    let eve = cluster.user("eve").await;
+    let reply = react(&eve, "m.reaction", json!("+")).await;
+    reply.fails(403, "M_FORBIDDEN");
 }

@@ -287,3 +287,101 @@ async fn a_canonical_alias_must_lead_here() {
         .await
         .fails(400, "M_BAD_ALIAS");
 }
+
+#[tokio::test]
+async fn members_are_chosen_by_membership() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let (carol, dave) = (cluster.user("carol").await, cluster.user("dave").await);
+    let body = json!({"preset": "public_chat", "invite": [carol.id]});
+    let room = alice.create_room(body).await;
+    bob.join(&room).await.ok();
+    dave.join(&room).await.ok();
+    let leave = format!("/rooms/{}/leave", enc(&room));
+    dave.post(&leave, json!({})).await.ok();
+    let members = async |query: &str| {
+        let path = format!("/rooms/{}/members?{query}", enc(&room));
+        let chunk = alice.get(&path).await.ok()["chunk"].clone();
+        let keys = chunk.as_array().unwrap().iter();
+        let mut keys: Vec<String> = keys
+            .map(|event| event["state_key"].as_str().unwrap().to_owned())
+            .collect();
+        keys.sort();
+        keys
+    };
+    let ids = |users: &[&User]| {
+        let mut ids: Vec<String> = users.iter().map(|user| user.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    for (query, wanted) in [
+        ("", ids(&[&alice, &bob, &carol, &dave])),
+        ("membership=join", ids(&[&alice, &bob])),
+        ("not_membership=join", ids(&[&carol, &dave])),
+        ("membership=ban", ids(&[])),
+        // Either of them.
+        (
+            "membership=join&not_membership=leave",
+            ids(&[&alice, &bob, &carol]),
+        ),
+        (
+            "membership=leave&not_membership=join",
+            ids(&[&carol, &dave]),
+        ),
+    ] {
+        assert_eq!(members(query).await, wanted, "{query}");
+    }
+    for query in ["membership=nonsense", "not_membership=", "at=nonsense"] {
+        let path = format!("/rooms/{}/members?{query}", enc(&room));
+        alice.get(&path).await.fails(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn a_page_starts_with_the_token_it_was_asked_with() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let since = alice.sync(None, "").await["next_batch"].clone();
+    let since = since.as_str().unwrap();
+    let path = format!("/rooms/{}/messages?dir=b&from={since}", enc(&room));
+    assert_eq!(alice.get(&path).await.ok()["start"], since);
+}
+
+#[tokio::test]
+async fn content_of_any_shape_breaks_no_read() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    for content in [
+        json!({"allow": "*", "deny": 5, "allow_ip_literals": "no"}),
+        json!({"allow": [5, {}], "deny": [null]}),
+        json!({"allow": []}),
+        json!({}),
+    ] {
+        for kind in [
+            "m.room.server_acl",
+            "m.room.name",
+            "m.room.topic",
+            "m.room.avatar",
+        ] {
+            let path = format!("/rooms/{}/state/{kind}", enc(&room));
+            alice.put(&path, content.clone()).await.ok();
+            assert_eq!(alice.get(&path).await.ok(), content);
+        }
+        for path in ["state", "messages?dir=b", "members", "joined_members"] {
+            alice
+                .get(&format!("/rooms/{}/{path}", enc(&room)))
+                .await
+                .ok();
+        }
+        let all = alice.sync(None, "").await;
+        assert!(all["rooms"]["join"][&room].is_object());
+        bob.get_v1(&format!("/room_summary/{}", enc(&room)))
+            .await
+            .ok();
+        bob.get_v1(&format!("/rooms/{}/hierarchy", enc(&room)))
+            .await
+            .ok();
+    }
+}

@@ -14,7 +14,6 @@ const NOT_YET: &[&str] = &[
     "GET /_matrix/client/unstable/org.matrix.msc2946/rooms/*/hierarchy",
     "GET /_matrix/client/unstable/org.matrix.msc4143/rtc/transports",
     "GET /_matrix/client/v1/media/config",
-    "GET /_matrix/client/v1/rooms/*/hierarchy",
     "GET /_matrix/client/v1/rooms/*/relations/*/m.thread",
     "GET /_matrix/client/v1/rooms/*/threads",
     "GET /_matrix/client/v3/account/3pid",

@@ -318,3 +318,45 @@ async fn tokens_that_are_none() {
         .await
         .fails(400, "M_INVALID_PARAM");
 }
+
+#[tokio::test]
+async fn events_come_as_between_servers_for_who_asks() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    for version in ["6", "11", "12"] {
+        let body = json!({"preset": "public_chat", "room_version": version});
+        let room = alice.create_room(body).await;
+        bob.join(&room).await.ok();
+        let event = alice.say(&room, "hello").await;
+        let filter = enc(r#"{"event_format":"federation","room":{"timeline":{"limit":1}}}"#);
+        let all = bob.sync(None, &format!("&filter={filter}")).await;
+        let joined = &all["rooms"]["join"][&room];
+        let raw = &joined["timeline"]["events"][0];
+        assert_eq!(raw["content"]["body"], "hello", "{raw}");
+        assert_eq!(raw["room_id"], json!(room));
+        assert!(raw["event_id"].is_null(), "{raw}");
+        for key in ["hashes", "signatures", "unsigned"] {
+            assert!(raw[key].is_object(), "{key}: {raw}");
+        }
+        assert!(raw["prev_events"][0].is_string() && raw["auth_events"].is_array());
+        assert!(raw["depth"].is_i64());
+        // Its hash is its id.
+        let mut pdu = raw.clone();
+        pdu.as_object_mut().unwrap().remove("unsigned");
+        let pdu: ruma::CanonicalJsonObject = serde_json::from_value(pdu).unwrap();
+        let rules = ruma::RoomVersionId::try_from(version)
+            .unwrap()
+            .rules()
+            .unwrap();
+        let hash = ruma::signatures::reference_hash(&pdu, &rules).unwrap();
+        assert_eq!(format!("${hash}"), event);
+        let state = joined["state"]["events"].as_array().unwrap();
+        assert!(
+            state.iter().all(|event| event["hashes"].is_object()),
+            "{joined}"
+        );
+        let own = bob.sync(None, "").await;
+        let events = &own["rooms"]["join"][&room]["timeline"]["events"];
+        assert!(events[0]["hashes"].is_null(), "{events}");
+    }
+}

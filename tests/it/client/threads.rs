@@ -111,3 +111,40 @@ async fn what_is_refused_and_what_is_hidden() {
     let thread = &seen["chunk"][0]["unsigned"]["m.relations"]["m.thread"];
     assert_eq!(thread["count"], 1, "{thread}");
 }
+
+#[tokio::test]
+async fn a_thread_starts_only_from_an_event_that_relates_to_nothing() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let other = alice.create_room(json!({})).await;
+    let root = alice.say(&room, "root").await;
+    let reply = alice.relate(&room, "m.thread", &root, "reply").await;
+    let edit = alice.relate(&room, "m.replace", &root, "edit").await;
+    let refers = alice.relate(&room, "m.reference", &root, "see").await;
+    let start = async |room: &str, parent: &str| {
+        let txn = format!("{:016x}", rand::random::<u64>());
+        let path = format!("/rooms/{}/send/m.room.message/{txn}", enc(room));
+        let relates = json!({"rel_type": "m.thread", "event_id": parent});
+        let body = json!({"msgtype": "m.text", "body": "x", "m.relates_to": relates});
+        alice.put(&path, body).await
+    };
+    for parent in [&reply, &edit, &refers] {
+        start(&room, parent).await.fails(400, "M_UNKNOWN");
+    }
+    for _ in 0..2 {
+        start(&room, &root).await.ok();
+    }
+    // A rich reply has no `rel_type`; what is not in this room is ignored by readers.
+    let rich = json!({"msgtype": "m.text", "body": "x",
+        "m.relates_to": {"m.in_reply_to": {"event_id": root}}});
+    let rich = alice.send_content(&room, "m.room.message", rich).await;
+    start(&room, &rich).await.ok();
+    start(&room, "$unknown").await.ok();
+    start(&other, &reply).await.ok();
+    // Redacted, an event relates to nothing.
+    let txn = format!("{:016x}", rand::random::<u64>());
+    let path = format!("/rooms/{}/redact/{}/{txn}", enc(&room), enc(&refers));
+    alice.put(&path, json!({})).await.ok();
+    start(&room, &refers).await.ok();
+}

@@ -1,9 +1,12 @@
 //! Client-server API, "Room Upgrades".
 
+use std::time::Duration;
+
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::aliases;
-use crate::sandbox::shared;
+use crate::sandbox::{eventually, shared};
 use crate::user::{Reply, User, enc};
 
 async fn upgrade(user: &User, room: &str, body: Value) -> Reply {
@@ -139,7 +142,7 @@ async fn what_goes_over_and_what_stays() {
     carol.send(&old, "1", "?").await.fails(403, "M_FORBIDDEN");
     // An alias that has moved is the new room's to take away.
     let path = format!("/directory/room/{}", enc(&alt));
-    alice.call(reqwest::Method::DELETE, &path, None).await.ok();
+    alice.call(Method::DELETE, &path, None).await.ok();
     assert_eq!(aliases::aliases(&alice, &new).await, json!([alias]));
 }
 
@@ -203,4 +206,72 @@ async fn to_an_older_version_the_creator_keeps_the_power() {
     assert_eq!(levels["users"], json!({&alice.id: 150}), "{levels}");
     let name = format!("/rooms/{}/state/m.room.name", enc(&new));
     alice.put(&name, json!({"name": "down"})).await.ok();
+}
+
+/// One piece of account data, global or of a room.
+async fn data(user: &User, path: &str) -> Value {
+    let path = format!("/user/{}/{path}", enc(&user.id));
+    let reply = user.get(&path).await;
+    if reply.status == 404 {
+        return Value::Null;
+    }
+    reply.ok()
+}
+
+#[tokio::test]
+async fn tags_and_direct_rooms_go_with_who_comes_along() {
+    let cluster = shared().await;
+    let readers = cluster.readers();
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let eve = cluster.user("eve").await;
+    let old = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&old).await.ok();
+    let tag = async |user: &User, room: &str, tag: &str, content: Value| {
+        let path = format!("/user/{}/rooms/{}/tags/{tag}", enc(&user.id), enc(room));
+        user.put(&path, content).await.ok();
+    };
+    for user in [&alice, &bob, &eve] {
+        tag(user, &old, "m.favourite", json!({"order": 0.25})).await;
+        let direct = format!("/user/{}/account_data/m.direct", enc(&user.id));
+        let content = json!({"@x:localhost": [old], "@y:localhost": ["!y:localhost"]});
+        user.put(&direct, content).await.ok();
+    }
+    let new = replacement(upgrade(&alice, &old, json!({"new_version": "12"})).await);
+    tag(&bob, &new, "u.own", json!({})).await;
+    tag(&bob, &new, "m.favourite", json!({"order": 0.75})).await;
+    bob.at(&readers[readers.len() - 1]).join(&new).await.ok();
+    // Who was not in the old room has nothing to bring.
+    eve.join(&new).await.ok();
+    let tags = async |user: &User, room: &str| {
+        data(user, &format!("rooms/{}/account_data/m.tag", enc(room))).await["tags"].clone()
+    };
+    let told = json!({"m.favourite": {"order": 0.25}});
+    for (user, wanted) in [
+        (&alice, told.clone()),
+        (&bob, json!({"u.own": {}, "m.favourite": {"order": 0.75}})),
+    ] {
+        let direct = json!({"@x:localhost": [old, new], "@y:localhost": ["!y:localhost"]});
+        let carried = async || {
+            data(user, "account_data/m.direct").await == direct && tags(user, &new).await == wanted
+        };
+        assert!(
+            eventually(Duration::from_secs(20), carried).await,
+            "{} {}",
+            data(user, "account_data/m.direct").await,
+            tags(user, &new).await,
+        );
+        assert_eq!(tags(user, &old).await, told, "the old room keeps its own");
+    }
+    assert_eq!(tags(&eve, &new).await, Value::Null);
+    let all = alice.sync(None, "").await;
+    let events = &all["rooms"]["join"][&new]["account_data"]["events"];
+    assert_eq!(events[0]["content"]["tags"], told, "{all}");
+    // What is taken away stays so, whoever joins again.
+    let path = format!(
+        "/user/{}/rooms/{}/tags/m.favourite",
+        enc(&alice.id),
+        enc(&new)
+    );
+    alice.call(Method::DELETE, &path, None).await.ok();
+    assert_eq!(tags(&alice, &new).await, json!({}));
 }

@@ -269,7 +269,7 @@ impl History {
             );
             match page.body["end"].as_str() {
                 Some(end) if end != from && found.len() <= gap.events.len() => {
-                    end.clone_into(&mut from)
+                    end.clone_into(&mut from);
                 }
                 _ => break,
             }

@@ -3,9 +3,11 @@
 mod post;
 mod read_markers;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::Routes;
-use ganglion_model::{CommandId, MatrixError};
+use ganglion_model::{CommandId, MatrixError, Position};
 use ganglion_proto::persister::room_command::Command;
 use ganglion_proto::persister::user_command::Command as UserCommand;
 use ganglion_proto::persister::{Receipt, SetAccountData, SetReceipts};
@@ -52,26 +54,29 @@ async fn mark(
     let mut view = caller.view(app);
     let entered = app
         .rooms
-        .enter(&mut view, room_id.as_str(), caller.user_nid)
+        .enter(&mut view, room_id.as_str(), caller.viewer(app))
         .await
         .map_err(storage_error)?
         .filter(Entered::is_joined)
         .ok_or_else(|| MatrixError::forbidden("you are not in this room"))?;
+    let named = marks.receipts.iter().map(|(_, event_id, _)| event_id);
+    let named: BTreeSet<&OwnedEventId> = named.chain(&marks.fully_read).collect();
+    let mut places = BTreeMap::new();
+    for event_id in named {
+        let place = place(caller, &mut view, &entered, event_id).await?;
+        places.insert(event_id.clone(), place);
+    }
     let mut receipts = Vec::with_capacity(marks.receipts.len());
     for (kind, event_id, thread_id) in marks.receipts {
-        let event = event(caller, &mut view, &entered, &event_id).await?;
         if let Some(thread_id) = &thread_id {
             must_be_in_thread(&mut view, &entered, &event_id, thread_id).await?;
         }
         receipts.push(Receipt {
             kind: kind.number(),
             thread_id,
+            event_pos: *places.get(&event_id).ok_or_else(no_event)?,
             event_id: event_id.into(),
-            event_pos: event,
         });
-    }
-    if let Some(event_id) = &marks.fully_read {
-        event(caller, &mut view, &entered, event_id).await?;
     }
     drop(view);
     if !receipts.is_empty() {
@@ -98,12 +103,12 @@ async fn mark(
 }
 
 /// The position of an event that the caller may see.
-async fn event(
+async fn place(
     caller: &Caller,
     view: &mut View,
     entered: &Entered,
     event_id: &EventId,
-) -> Result<ganglion_model::Position, MatrixError> {
+) -> Result<Position, MatrixError> {
     // PostgreSQL cannot even be asked for one.
     if event_id.as_str().contains('\0') {
         return Err(no_event());

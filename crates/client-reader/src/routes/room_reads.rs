@@ -77,7 +77,7 @@ async fn enter(
 ) -> Result<Entered, MatrixError> {
     let entered = app
         .rooms
-        .enter(view, room_id.as_str(), caller.user_nid)
+        .enter(view, room_id.as_str(), caller.viewer(app))
         .await;
     entered
         .map_err(storage_error)?

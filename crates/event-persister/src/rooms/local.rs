@@ -86,7 +86,9 @@ impl RoomShard {
                 return Ok(same);
             }
         }
+        let annotation = self.check_relation(room, &intent).await?;
         self.append(room, part, intent).await?;
+        room.related.annotations.extend(annotation);
         Ok(done(room, part))
     }
 
@@ -130,6 +132,7 @@ impl RoomShard {
         let event = Arc::new(hashed.pdu);
         check_by_itself(room, &event, &auth_events)?;
         check_against_current(room, &event)?;
+        let job = self.follow_upgrade(room, &event, part.now_ms).await?;
         let nid = EventNid(self.shared.next_id().await?);
         let arrival = Arrival {
             nid,
@@ -139,6 +142,7 @@ impl RoomShard {
             redacts: intent.redacts_nid,
         };
         let row = self.place(room, part, arrival).await?;
+        part.jobs.extend(job);
         part.unsigned.push(Unsigned {
             row,
             pdu: event.clone(),

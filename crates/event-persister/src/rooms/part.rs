@@ -8,7 +8,7 @@ use ganglion_event_rules::{Pdu, RoomVersion};
 use ganglion_model::{EventNid, MatrixError, Membership, Position, RoomNid, SlotNid};
 use ganglion_proto::log;
 use ganglion_storage::StorageError;
-use ganglion_storage::batch::{CurrentStateRow, ReceiptRow, RoomRows};
+use ganglion_storage::batch::{CurrentStateRow, JobRow, ReceiptRow, RoomRows};
 use ganglion_storage::receipts::ReceiptKey;
 use ruma::CanonicalJsonObject;
 
@@ -59,6 +59,7 @@ pub(crate) struct Part {
     pub(crate) rows: RoomRows,
     pub(crate) entries: Vec<log::Entry>,
     pub(crate) unsigned: Vec<Unsigned>,
+    pub(crate) jobs: Vec<JobRow>,
     state: HashMap<(RoomNid, SlotNid), Option<Held>>,
 }
 
@@ -70,6 +71,7 @@ impl Part {
             rows: RoomRows::default(),
             entries: Vec::new(),
             unsigned: Vec::new(),
+            jobs: Vec::new(),
             state: HashMap::new(),
         }
     }
@@ -123,6 +125,7 @@ impl Part {
         self.rows.published.extend(other.rows.published);
         self.rows.replaced.extend(other.rows.replaced);
         self.entries.extend(other.entries);
+        self.jobs.extend(other.jobs);
         for (key, row) in other.rows.receipts {
             self.set_receipt(key, row);
         }

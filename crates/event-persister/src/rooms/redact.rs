@@ -88,6 +88,7 @@ pub(super) fn apply_redaction(
     };
     let rewritten = stored_event(room, &rewritten)?;
     room.replace_event(target.event_nid, &rewritten);
+    room.related.redacted.insert(target.event_nid);
     part.rows.redactions.push(RedactionRow {
         event_nid: target.event_nid,
         redacted_by: redaction,

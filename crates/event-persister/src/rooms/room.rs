@@ -9,6 +9,7 @@ use ganglion_state_deltas::{Chain, Summary};
 use ganglion_storage::receipts::ReceiptKey;
 use ruma::{OwnedEventId, OwnedRoomId};
 
+use super::relations::Related;
 use crate::words::StateKey;
 
 /// A forward extremity: an event that no event of the room refers to yet.
@@ -57,6 +58,8 @@ pub(crate) struct Room {
     state: HashMap<StateKey, Option<StateEvent>>,
     /// Events that arrived in the batch being prepared.
     pub(crate) recent: HashMap<OwnedEventId, Recent>,
+    /// What its events relate to.
+    pub(super) related: Related,
     /// Up to where the receipts that were asked for point; `None` where there is none.
     pub(crate) read_up_to: HashMap<ReceiptKey, Option<Position>>,
     /// Whether many users are joined, and when that was looked up, in milliseconds since the epoch.
@@ -82,6 +85,7 @@ impl Room {
             summary: Summary::EMPTY,
             state: HashMap::new(),
             recent: HashMap::new(),
+            related: Related::default(),
             read_up_to: HashMap::new(),
             crowded: None,
             used: 0,

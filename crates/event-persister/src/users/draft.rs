@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use ganglion_cluster::owner::{Outcome, OutcomeDone};
-use ganglion_event_rules::content::is_storable_key;
 use ganglion_model::{CommandId, MatrixError, Position, UserNid};
 use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
-    CreateFilter, Deactivate, ForgetRoom, Register, SetAccountData, SetPassword, SetProfileField,
-    UserCommand,
+    CreateFilter, Deactivate, ForgetRoom, Register, SetPassword, SetProfileField, UserCommand,
 };
 use ganglion_storage::batch::{
     AccountDataRow, AccountRow, DeactivationRow, Ends, FilterRow, ForgottenRow, JobRow,
@@ -20,7 +18,9 @@ use self::devices::checked_device;
 use super::facts::Facts;
 use super::jobs;
 
+mod account_data;
 mod devices;
+mod follow_upgrade;
 
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
@@ -93,6 +93,8 @@ impl Draft {
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
+            Command::SetTag(set) => self.set_tag(user, set),
+            Command::FollowUpgrade(follow) => self.follow_upgrade(user, follow),
         }
     }
 
@@ -187,46 +189,6 @@ impl Draft {
         });
         self.facts.accounts.insert(user, false);
         self.done(String::new())
-    }
-
-    fn set_account_data(
-        &mut self,
-        user: UserNid,
-        set: &SetAccountData,
-    ) -> Result<Outcome, MatrixError> {
-        if set.r#type.is_empty() || !is_storable_key(&set.r#type) {
-            return Err(MatrixError::invalid_param("not a type of account data"));
-        }
-        let room_nid = match &set.room_id {
-            Some(room) => {
-                let known = self.facts.rooms.get(room).copied();
-                Some(known.ok_or_else(|| MatrixError::not_found("this room is not known"))?)
-            }
-            None => None,
-        };
-        let earlier = self.rows.account_data.iter().position(|row| {
-            row.user_nid == user && row.room_nid == room_nid && row.data_type == set.r#type
-        });
-        if let Some(earlier) = earlier {
-            // Superseded before it was ever read: its position is void.
-            let row = self.rows.account_data.swap_remove(earlier);
-            self.entries.retain(|entry| entry.pos != row.pos);
-        }
-        let entry = log::AccountData {
-            user_nid: user.0,
-            room_nid: room_nid.map_or(0, |room| room.0),
-            r#type: set.r#type.clone(),
-            content: set.content.clone(),
-        };
-        let pos = self.log(kind::ACCOUNT_DATA, &entry);
-        self.rows.account_data.push(AccountDataRow {
-            user_nid: user,
-            room_nid,
-            data_type: set.r#type.clone(),
-            content: set.content.to_vec(),
-            pos,
-        });
-        Ok(self.done(String::new()))
     }
 
     fn forget_room(&mut self, user: UserNid, forget: &ForgetRoom) -> Result<Outcome, MatrixError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ganglion_model::{RoomNid, Shard, UserNid};
 use ganglion_proto::persister::UserCommand;
 use ganglion_proto::persister::user_command::Command;
-use ganglion_storage::accounts::{self, RegistrationTokenRecord, TokenPlace};
+use ganglion_storage::accounts::{self, DataKey, RegistrationTokenRecord, TokenPlace};
 use ganglion_storage::{Connection, StorageError, intern};
 use ruma::UserId;
 
@@ -29,7 +29,16 @@ pub(super) struct Facts {
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
     /// The rooms named by account data or to be forgotten, those that are known.
     pub(super) rooms: HashMap<String, RoomNid>,
+    /// The account data that commands change in place: of the user, of the room or global, by type.
+    pub(super) account_data: HashMap<DataKey, Vec<u8>>,
 }
+
+/// The account data that holds a room's tags.
+pub(super) const TAGS: &str = "m.tag";
+/// The account data that holds the push rules.
+pub(super) const PUSH_RULES: &str = "m.push_rules";
+/// The account data that says which rooms are with whom.
+pub(super) const DIRECT: &str = "m.direct";
 
 impl Facts {
     /// Reads them, and gives numbers to users that have none.
@@ -65,6 +74,7 @@ impl Facts {
             ..Self::default()
         };
         facts.load_named(&primary, commands).await?;
+        facts.load_account_data(&primary, shard, commands).await?;
         Ok(facts)
     }
 
@@ -104,6 +114,12 @@ impl Facts {
                 Some(Command::ForgetRoom(forget)) => {
                     rooms.insert(&forget.room_id);
                 }
+                Some(Command::SetTag(set)) => {
+                    rooms.insert(&set.room_id);
+                }
+                Some(Command::FollowUpgrade(follow)) => {
+                    rooms.extend([&follow.old_room, &follow.new_room]);
+                }
                 Some(Command::SetProfileField(_)) => profiles.push(*user),
                 _ => {}
             }
@@ -137,6 +153,38 @@ impl Facts {
             if let Some(row) = intern::find_room(primary, room).await? {
                 self.rooms.insert(room.clone(), row.room_nid);
             }
+        }
+        Ok(())
+    }
+
+    async fn load_account_data(
+        &mut self,
+        primary: &Connection,
+        shard: Shard,
+        commands: &[&UserCommand],
+    ) -> Result<(), StorageError> {
+        let mut wanted: BTreeSet<DataKey> = BTreeSet::new();
+        for command in commands {
+            let Some(user) = self.users.get(&command.user_id) else {
+                continue;
+            };
+            let rooms = match &command.command {
+                Some(Command::SetTag(set)) => vec![&set.room_id],
+                Some(Command::FollowUpgrade(follow)) => {
+                    let global = [PUSH_RULES, DIRECT];
+                    wanted.extend(global.map(|name| (*user, None, name.to_owned())));
+                    vec![&follow.old_room, &follow.new_room]
+                }
+                _ => continue,
+            };
+            let known = rooms.into_iter().filter_map(|room| self.rooms.get(room));
+            wanted.extend(known.map(|room| (*user, Some(*room), TAGS.to_owned())));
+        }
+        if !wanted.is_empty() {
+            let wanted: Vec<_> = wanted.into_iter().collect();
+            let found = accounts::pieces_of_account_data(primary, shard, &wanted).await?;
+            let contents = found.into_iter().map(|(key, (content, _))| (key, content));
+            self.account_data = contents.collect();
         }
         Ok(())
     }

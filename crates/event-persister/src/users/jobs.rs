@@ -1,5 +1,6 @@
-//! Jobs of user shards: a changed profile goes into all rooms of its user, and a deactivated user
-//! leaves them, room by room.
+//! Jobs of shards: a changed profile goes into all rooms of its user, and a deactivated user leaves
+//! them, room by room; who has come into a room that replaces another brings along what they have
+//! said of that one.
 //!
 //! A job is a row that its shard's owner takes up; `done` says how far it has come. Every step is a
 //! command with an id of its own, so that a step repeated after a crash or by the next owner does
@@ -11,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ganglion_cluster::Commands;
+use ganglion_cluster::{Commands, Done};
 use ganglion_model::{CommandId, MatrixError, Membership, RoomNid, Shard, UserNid};
 use ganglion_proto::persister::room_command::Command;
 use ganglion_proto::persister::set_membership::Action;
-use ganglion_proto::persister::{SetMembership, UpdateProfile};
+use ganglion_proto::persister::{FollowUpgrade, SetMembership, UpdateProfile, user_command};
 use ganglion_storage::accounts::{self, JobRecord};
-use ganglion_storage::{Database, StorageError, rooms};
+use ganglion_storage::{Database, StorageError, intern, memberships, rooms};
 use ganglion_telemetry::metrics::Counter;
-use ruma::RoomId;
+use ruma::{RoomId, UserId};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,9 @@ static STEPS: Counter = Counter::new(
 pub(super) const UPDATE_PROFILE: i16 = 1;
 /// `jobs.kind`: leave all rooms.
 pub(super) const LEAVE_ROOMS: i16 = 2;
+/// `jobs.kind`: carry what the user has said of a room to its replacement ([`Upgrade`]). A job of the
+/// shard of the replacement, whose owner makes it with the join.
+pub(crate) const FOLLOW_UPGRADE: i16 = 40;
 /// Jobs in work at once in one process.
 const AT_ONCE: usize = 4;
 /// Jobs listed at once.
@@ -44,10 +49,17 @@ const REST: Duration = Duration::from_secs(5);
 /// How often jobs are looked for without being told of one.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes up the jobs of the user shards that this process owns.
+/// What a job of the kind [`FOLLOW_UPGRADE`] is about.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Upgrade {
+    pub(crate) old_room: String,
+    pub(crate) new_room: String,
+}
+
+/// Takes up the jobs of the shards that this process owns.
 pub(crate) struct Jobs {
     worker: Worker,
-    owned: watch::Receiver<Vec<Shard>>,
+    owned: [watch::Receiver<Vec<Shard>>; 2],
     wake: Arc<Notify>,
     running: JoinSet<()>,
     taken: HashMap<Id, Taken>,
@@ -61,11 +73,11 @@ struct Taken {
 }
 
 impl Jobs {
-    /// `owned` says which shards this process owns; `wake` is the one of the shards' writers.
+    /// `owned` says which shards this process owns, of both families; `wake` is the one of the shards' writers.
     pub(crate) fn new(
         db: Database,
         commands: Commands,
-        owned: watch::Receiver<Vec<Shard>>,
+        owned: [watch::Receiver<Vec<Shard>>; 2],
         wake: Arc<Notify>,
     ) -> Self {
         let worker = Worker { db, commands };
@@ -87,7 +99,7 @@ impl Jobs {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
-                changed = self.owned.changed() => {
+                changed = changed(&mut self.owned) => {
                     if changed.is_err() {
                         return;
                     }
@@ -104,7 +116,11 @@ impl Jobs {
 
     /// Starts jobs that wait, one per user at a time.
     async fn take_up(&mut self) -> Result<(), StorageError> {
-        let owned = self.owned.borrow_and_update().clone();
+        let owned: Vec<Shard> = self
+            .owned
+            .iter_mut()
+            .flat_map(|owned| owned.borrow_and_update().clone())
+            .collect();
         if owned.is_empty() || self.running.len() >= AT_ONCE {
             return Ok(());
         }
@@ -127,14 +143,22 @@ impl Jobs {
 
     /// Stops the jobs of shards that are owned no more.
     fn let_go(&mut self) {
-        let owned = self.owned.borrow();
-        for taken in self
-            .taken
-            .values()
-            .filter(|taken| !owned.contains(&taken.shard))
-        {
-            taken.task.abort();
+        for taken in self.taken.values() {
+            let mut owned = self.owned.iter();
+            if !owned.any(|owned| owned.borrow().contains(&taken.shard)) {
+                taken.task.abort();
+            }
         }
+    }
+}
+
+/// Until one of the sets of owned shards changes.
+async fn changed(
+    [rooms, users]: &mut [watch::Receiver<Vec<Shard>>; 2],
+) -> Result<(), watch::error::RecvError> {
+    tokio::select! {
+        changed = rooms.changed() => changed,
+        changed = users.changed() => changed,
     }
 }
 
@@ -148,27 +172,30 @@ fn supersedes(kind: i16) -> &'static [i16] {
 }
 
 /// The memberships of the rooms that a job goes through.
-fn memberships(kind: i16) -> &'static [Membership] {
+fn memberships_of(kind: i16) -> &'static [Membership] {
     match kind {
         LEAVE_ROOMS => &[Membership::Join, Membership::Invite, Membership::Knock],
         _ => &[Membership::Join],
     }
 }
 
-/// The last job of each user, in order of their age; `jobs` is in that order.
+/// The last job of each user of those that make each other needless, and all others, in order of their
+/// age; `jobs` is in that order.
 fn newest(jobs: Vec<JobRecord>) -> Vec<JobRecord> {
+    let goes_through_rooms = |job: &JobRecord| !supersedes(job.kind).is_empty();
     let jobs: Vec<JobRecord> = jobs
         .into_iter()
-        .filter(|job| !supersedes(job.kind).is_empty())
+        .filter(|job| goes_through_rooms(job) || job.kind == FOLLOW_UPGRADE)
         .collect();
     let last: HashMap<UserNid, usize> = jobs
         .iter()
         .enumerate()
+        .filter(|(_, job)| goes_through_rooms(job))
         .map(|(index, job)| (job.user_nid, index))
         .collect();
     let mut newest = Vec::with_capacity(last.len());
     for (index, job) in jobs.into_iter().enumerate() {
-        if last.get(&job.user_nid) == Some(&index) {
+        if job.kind == FOLLOW_UPGRADE || last.get(&job.user_nid) == Some(&index) {
             newest.push(job);
         }
     }
@@ -200,8 +227,47 @@ impl Worker {
     }
 
     async fn work(&self, job: &JobRecord) -> Result<(), Failure> {
+        if job.kind == FOLLOW_UPGRADE {
+            self.follow_upgrade(job).await?;
+        } else if !self.go_through_rooms(job).await? {
+            return Ok(());
+        }
+        Ok(accounts::end_job(&self.db.primary().await?, job.shard, &job.job_id).await?)
+    }
+
+    /// One command to the owner of the user, if the user was in the old room.
+    async fn follow_upgrade(&self, job: &JobRecord) -> Result<(), Failure> {
+        let upgrade: Upgrade = serde_json::from_slice(&job.body)
+            .map_err(|error| StorageError::inconsistent(format!("jobs.body: {error}")))?;
+        if !self.was_in(job.user_nid, &upgrade.old_room).await? {
+            return Ok(());
+        }
+        let user = UserId::parse(&job.user_id).map_err(|_invalid| {
+            StorageError::inconsistent(format!("users.user_id {}", job.user_id))
+        })?;
+        let id = CommandId::of(&["follow-upgrade", &hex(&job.job_id)]);
+        let command = user_command::Command::FollowUpgrade(FollowUpgrade {
+            old_room: upgrade.old_room,
+            new_room: upgrade.new_room,
+        });
+        taken(job, self.commands.user(&user, id, command).await)
+    }
+
+    async fn was_in(&self, user: UserNid, room_id: &str) -> Result<bool, StorageError> {
+        let primary = self.db.primary().await?;
+        let Some(room) = intern::find_room(&primary, room_id).await? else {
+            return Ok(false);
+        };
+        let changes = memberships::in_room(&primary, room.shard, user, room.room_nid).await?;
+        Ok(changes
+            .iter()
+            .any(|change| change.membership == Membership::Join))
+    }
+
+    /// False if the job is gone.
+    async fn go_through_rooms(&self, job: &JobRecord) -> Result<bool, Failure> {
         let mut done = job.done;
-        let wanted = memberships(job.kind);
+        let wanted = memberships_of(job.kind);
         loop {
             let primary = self.db.primary().await?;
             let next =
@@ -216,10 +282,10 @@ impl Worker {
             done = last;
             let primary = self.db.primary().await?;
             if !accounts::advance_job(&primary, job.shard, &job.job_id, done).await? {
-                return Ok(());
+                return Ok(false);
             }
         }
-        Ok(accounts::end_job(&self.db.primary().await?, job.shard, &job.job_id).await?)
+        Ok(true)
     }
 
     /// Does the work in one room. A room that refuses it is left as it is.
@@ -230,21 +296,8 @@ impl Worker {
             LEAVE_ROOMS => ("leave-rooms", leave(job)),
             _ => ("update-profile", self.update_profile(job).await?),
         };
-        let job_id: String = job
-            .job_id
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let id = CommandId::of(&[purpose, &job_id, room]);
-        match self.commands.room(&room_id, id, command).await {
-            Ok(_) => STEPS.with(&[("outcome", "done")]).increment(1),
-            Err(error) if error.status == 429 || error.status >= 500 => return Err(error.into()),
-            Err(error) => {
-                STEPS.with(&[("outcome", "refused")]).increment(1);
-                tracing::debug!(error = %error, room.id = room, job.kind, "a job was not taken");
-            }
-        }
-        Ok(())
+        let id = CommandId::of(&[purpose, &hex(&job.job_id), room]);
+        taken(job, self.commands.room(&room_id, id, command).await)
     }
 
     async fn update_profile(&self, job: &JobRecord) -> Result<Command, Failure> {
@@ -259,6 +312,23 @@ impl Worker {
             avatar_url: text("avatar_url"),
         }))
     }
+}
+
+/// A step that is refused is done: to repeat it would change nothing.
+fn taken(job: &JobRecord, outcome: Result<Done, MatrixError>) -> Result<(), Failure> {
+    match outcome {
+        Ok(_) => STEPS.with(&[("outcome", "done")]).increment(1),
+        Err(error) if error.status == 429 || error.status >= 500 => return Err(error.into()),
+        Err(error) => {
+            STEPS.with(&[("outcome", "refused")]).increment(1);
+            tracing::debug!(error = %error, job.kind, user.id = job.user_id, "a job was not taken");
+        }
+    }
+    Ok(())
+}
+
+fn hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn leave(job: &JobRecord) -> Command {

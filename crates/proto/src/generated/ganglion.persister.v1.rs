@@ -356,7 +356,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 40, 41"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -390,6 +390,10 @@ pub mod user_command {
         Deactivate(super::Deactivate),
         #[prost(message, tag = "20")]
         ForgetRoom(super::ForgetRoom),
+        #[prost(message, tag = "40")]
+        SetTag(super::SetTag),
+        #[prost(message, tag = "41")]
+        FollowUpgrade(super::FollowUpgrade),
     }
 }
 /// Fails with M_USER_IN_USE if the account exists.
@@ -472,6 +476,26 @@ pub struct ForgetRoom {
     pub room_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
     pub up_to: i64,
+}
+/// Adds a tag to a room or changes it; without content, takes it away. The room's other tags stay.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTag {
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tag: ::prost::alloc::string::String,
+    /// A JSON object.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub content: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// What the user has said of a room holds for its replacement, too: tags, push rules, m.direct. What is
+/// said of the replacement already stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FollowUpgrade {
+    #[prost(string, tag = "1")]
+    pub old_room: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub new_room: ::prost::alloc::string::String,
 }
 /// M_NOT_FOUND if the user has no such device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -28,6 +28,7 @@ fn write(event: &RoomEvent, extras: &Extras, device: &str) -> Value {
             user_nid: UserNid(7),
             user_id: user_id!("@a:x"),
             device_id: Some(device.into()),
+            own_log: 0,
             now_ms: 5_000,
         },
         room: &room,
@@ -101,4 +102,25 @@ fn a_redacted_event_shows_its_redaction() {
         "$e1"
     );
     assert_eq!(seen["unsigned"]["redacted_because"]["room_id"], "!r:x");
+}
+
+#[test]
+fn what_the_erased_said_before_is_shown_redacted() {
+    let extras = Extras {
+        erased: HashSet::from(["@gone:x".to_owned()]),
+        ..Extras::default()
+    };
+    let said = |pos| event(pos, "m.room.message", "@gone:x", json!({"body": "hi"}));
+    assert_eq!(write(&said(1), &extras, "DEV")["content"], json!({}));
+    let after = write(&said(3), &extras, "DEV");
+    assert_eq!(
+        after["content"],
+        json!({"body": "hi"}),
+        "then it was no erased user"
+    );
+    let other = event(1, "m.room.message", "@b:x", json!({"body": "hi"}));
+    assert_eq!(
+        write(&other, &extras, "DEV")["content"],
+        json!({"body": "hi"})
+    );
 }

@@ -41,7 +41,13 @@ fn timeline(
         event_nid: EventNid(0),
     }];
     let range = Range { after: 4, up_to: 9 };
-    let mut builder = Builder::new(&filter, USER, &changes, (limit, range));
+    let shown = Shown {
+        filter: &filter,
+        user: USER,
+        changes: &changes,
+        ignored: &Ignored::default(),
+    };
+    let mut builder = Builder::new(shown, (limit, range));
     for pos in (5..=9).rev() {
         if builder.offer(Arc::new(event(pos))).is_break() {
             break;
@@ -114,7 +120,13 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
             after: 1,
             up_to: 10,
         };
-        let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+        let shown = Shown {
+            filter: &filter,
+            user: USER,
+            changes: &changes,
+            ignored: &Ignored::default(),
+        };
+        let mut builder = Builder::new(shown, (9, range));
         for pos in [10, 9, 6, 3, 2] {
             let mut event = event(pos);
             event.state_key = (pos == 6 && hidden_state).then(String::new);
@@ -141,7 +153,13 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
         after: 1,
         up_to: 10,
     };
-    let mut builder = Builder::new(&filter, USER, &changes, (9, range));
+    let shown = Shown {
+        filter: &filter,
+        user: USER,
+        changes: &changes,
+        ignored: &Ignored::default(),
+    };
+    let mut builder = Builder::new(shown, (9, range));
     let mut hidden = event(6);
     hidden.state_key = Some(String::new());
     for event in [event(10), hidden] {
@@ -157,7 +175,13 @@ fn a_timeline_begins_behind_a_state_event_that_is_hidden() {
 fn a_long_search_ends() {
     let filter: RoomEventFilter = serde_json::from_value(json!({"types": []})).unwrap();
     let range = Range { after: 0, up_to: 1 };
-    let mut builder = Builder::new(&filter, USER, &[], (1, range));
+    let shown = Shown {
+        filter: &filter,
+        user: USER,
+        changes: &[],
+        ignored: &Ignored::default(),
+    };
+    let mut builder = Builder::new(shown, (1, range));
     let hidden = Arc::new(event(1));
     let offered = (0..10_000)
         .take_while(|_| builder.offer(hidden.clone()).is_continue())

@@ -21,7 +21,7 @@ pub(crate) async fn get(
     let mut view = caller.view(&app);
     let entered = app
         .rooms
-        .enter(&mut view, request.room_id.as_str(), caller.user_nid)
+        .enter(&mut view, request.room_id.as_str(), caller.viewer(&app))
         .await
         .map_err(storage_error)?
         .ok_or_else(outside)?;

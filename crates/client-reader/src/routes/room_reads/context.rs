@@ -31,7 +31,8 @@ pub(crate) async fn get(
     let mut view = caller.view(&app);
     let entered = enter(&app, &caller, &mut view, &request.room_id).await?;
     let event = visible_event(&caller, &mut view, &entered, &request.event_id).await?;
-    let pos = event.pos.ok_or_else(no_event)?;
+    let told = Some(&event).filter(|event| !entered.ignored.hides(event));
+    let pos = told.and_then(|event| event.pos).ok_or_else(no_event)?;
     let around = around(&app, &caller, &mut view, &entered, (&request, pos))
         .await
         .map_err(storage_error)?;

@@ -22,12 +22,15 @@ pub(crate) async fn get(
     let mut view = caller.view(&app);
     let entered = app
         .rooms
-        .enter(&mut view, request.room_id.as_str(), caller.user_nid)
+        .enter(&mut view, request.room_id.as_str(), caller.viewer(&app))
         .await
         .map_err(storage_error)?
         .ok_or_else(no_event)?;
     let room = &entered.room;
     let event = visible_event(&caller, &mut view, &entered, &request.event_id).await?;
+    if entered.ignored.hides(&event) {
+        return Err(no_event().into());
+    }
     let events = [Arc::new(event)];
     let extras = app
         .rooms

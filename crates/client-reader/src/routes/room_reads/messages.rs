@@ -60,7 +60,8 @@ pub(crate) async fn get(
     };
     let state = lazy_members(&app, &mut view, &entered, &request, &page);
     let state = state.await.map_err(storage_error)?;
-    let mut body = format!("{{\"start\":{}", Value::from(token(place.start))).into_bytes();
+    let start = request.from.clone().unwrap_or_else(|| token(place.start));
+    let mut body = format!("{{\"start\":{}", Value::from(start)).into_bytes();
     if let Some(end) = page.end {
         body.extend(format!(",\"end\":{}", Value::from(token(end))).into_bytes());
     }

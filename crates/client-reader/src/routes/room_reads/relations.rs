@@ -111,7 +111,7 @@ impl Children {
         let mut view = caller.view(app);
         let entered = app
             .rooms
-            .enter(&mut view, self.room_id.as_str(), caller.user_nid)
+            .enter(&mut view, self.room_id.as_str(), caller.viewer(app))
             .await
             .map_err(storage_error)?
             .filter(|entered| entered.access != Access::None)

@@ -40,7 +40,7 @@ pub(crate) async fn get(
             let events = [event];
             let extras = app
                 .rooms
-                .extras(&mut view, room, &events)
+                .extras(&mut view, room, &events, &entered.changes)
                 .await
                 .map_err(storage_error)?;
             let writer = Writer {

@@ -121,11 +121,10 @@ async fn roots(
     (place, (limit, only_participated)): (Place, (u64, bool)),
 ) -> Result<(Vec<Arc<RoomEvent>>, Option<Position>), StorageError> {
     let room = &entered.room;
-    let ignored = app.rooms.ignored_users(view, caller.viewer(app)).await?;
     let beholder = Beholder {
         user_nid: caller.user_nid,
         sight: &sight(&entered.changes),
-        ignored: &ignored,
+        ignored: entered.ignored.users(),
         up_to: place.as_of,
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -145,7 +144,7 @@ async fn roots(
     let roots = nids.iter().filter_map(|nid| events.get(nid));
     let seen = roots.filter(|root| is_visible(root, caller.user_nid, &entered.changes));
     let shown = seen.map(|root| {
-        if ignored.contains(&root.sender) {
+        if entered.ignored.has(&root.sender) {
             Arc::new(as_redacted(root, entered))
         } else {
             root.clone()

@@ -112,7 +112,7 @@ async fn load(
 ) -> Result<Old, MatrixError> {
     let entered = app
         .rooms
-        .enter(view, room_id.as_str(), caller.user_nid)
+        .enter(view, room_id.as_str(), caller.viewer(app))
         .await;
     let entered = entered
         .map_err(storage_error)?

@@ -1,6 +1,7 @@
 use ganglion_model::RoomNid;
 use ganglion_proto::persister::{
-    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, UpdateDevice, UseToken,
+    DeleteDevices, Login, Logout, NewDevice, Refresh, RefreshToken, SetAccountData, SetTag,
+    UpdateDevice, UseToken,
 };
 use ganglion_storage::accounts::{RegistrationTokenRecord, TokenPlace, TokenStage};
 use ganglion_storage::log::kind;
@@ -419,4 +420,36 @@ fn a_deactivated_account_keeps_nothing() {
     assert_eq!(draft.entries.len(), 1, "the end of the tokens");
     let error = run(&mut draft, login("D", 1)).unwrap_err();
     assert_eq!(error.errcode, "M_USER_DEACTIVATED");
+}
+
+fn tag(name: &str, content: Option<&'static str>) -> Command {
+    Command::SetTag(SetTag {
+        room_id: "!r:hs.example".to_owned(),
+        tag: name.to_owned(),
+        content: content.map(Into::into),
+    })
+}
+
+#[test]
+fn tags_of_one_batch_add_up() {
+    let mut draft = draft(true);
+    draft
+        .facts
+        .rooms
+        .insert("!r:hs.example".to_owned(), RoomNid(5));
+    let key = (UserNid(1), Some(RoomNid(5)), "m.tag".to_owned());
+    let stored = br#"{"tags":{"a":{"order":0.1}}}"#.to_vec();
+    draft.facts.account_data.insert(key, stored);
+    run(&mut draft, tag("b", Some("{}"))).unwrap();
+    run(&mut draft, tag("c", Some(r#"{"order":1.0}"#))).unwrap();
+    run(&mut draft, tag("b", None)).unwrap();
+    run(&mut draft, tag("nothing", None)).unwrap();
+    let error = run(&mut draft, tag("", Some("{}"))).unwrap_err();
+    assert_eq!(error.errcode, "M_INVALID_PARAM");
+    let [row] = draft.rows.account_data.as_slice() else {
+        panic!("{:?}", draft.rows.account_data);
+    };
+    let wanted = br#"{"tags":{"a":{"order":0.1},"c":{"order":1.0}}}"#;
+    assert_eq!(row.content, wanted, "numbers stay as they are written");
+    assert_eq!(draft.entries.len(), 1, "the others are superseded");
 }
