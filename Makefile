@@ -8,7 +8,7 @@ IN = $(if $(FOLDER),--folder $(FOLDER))
 BINARIES = --bin client-reader --bin event-persister --bin pusher --bin ganglion
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs scale fmt lint layers test test-unit model helm proto
+.PHONY: help setup up down status logs scale fmt lint layers test test-unit model complement helm proto
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ test: ## Builds the roles and runs every test
 
 test-unit: ## Runs the tests that need no cluster
 	@$(CARGO) test --workspace --exclude ganglion-tests --locked
+
+complement: ## Records how the cluster does in Complement: RUN="command" (tests/complement/README.md)
+	@$(CARGO) build --locked $(BINARIES)
+	@tests/complement/run.py target/debug/ganglion "$(RUN)"
 
 model: ## Plays random histories against a model of /sync: HISTORIES=200 SEED=1 SHRINK=1 SETTINGS=limits.tail_entries=20
 	@deploy/setup.sh tests

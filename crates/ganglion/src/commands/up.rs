@@ -57,9 +57,22 @@ pub(crate) struct Up {
     /// The roles' logs as JSON, one object a line
     #[arg(long)]
     json_logs: bool,
+    /// A setting of all roles (docs/configuration.md), e.g. `rooms.default_version="11"`
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     /// Ends when the program that started this one ends
     #[arg(long)]
     die_with_parent: bool,
+}
+
+/// A setting in the form that is asked for; whether it exists the roles say.
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("there is no `=`")?;
+    match key.split_once('.') {
+        Some((section, key)) if !section.is_empty() && !key.is_empty() => {}
+        _ => return Err("the setting is named `section.key`"),
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -125,6 +138,7 @@ impl Up {
         self.registration
             .as_str()
             .clone_into(&mut options.registration);
+        options.settings.clone_from(&self.settings);
         options.restart = true;
         options.synchronous_standby = !self.no_synchronous_standby;
         options.counts.insert(Role::ClientReader, self.readers);
@@ -224,5 +238,22 @@ fn remove(file: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("remove {}", file.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::setting;
+
+    #[test]
+    fn a_setting_names_section_and_key() {
+        let found = setting("rooms.default_version=a=b").unwrap();
+        assert_eq!(
+            found,
+            ("rooms.default_version".to_owned(), "a=b".to_owned())
+        );
+        for bad in ["", "rooms.default_version", "key=1", ".key=1", "rooms.=1"] {
+            setting(bad).unwrap_err();
+        }
     }
 }
