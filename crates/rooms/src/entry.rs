@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ganglion_event_rules::content::is_storable_key;
 use ganglion_model::{Membership, Position, UserNid};
 use ganglion_storage::{StorageError, directory, memberships};
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
@@ -127,7 +128,10 @@ pub(crate) fn allowed_rooms(join_rules: Value) -> Vec<String> {
         .allow
         .iter()
         .filter(by_membership)
-        .filter_map(|condition| condition.get("room_id")?.as_str().map(str::to_owned))
+        .filter_map(|condition| condition.get("room_id")?.as_str())
+        // No room is called so, and PostgreSQL could not be asked.
+        .filter(|room_id| is_storable_key(room_id))
+        .map(str::to_owned)
         .take(MOST_ALLOWED)
         .collect()
 }

@@ -6,6 +6,7 @@ use ganglion_model::HistoryVisibility;
 use ganglion_storage::{StorageError, directory, spaces};
 use ruma::UserId;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::entry::allowed_rooms;
 use crate::room::{RoomInfo, Rooms};
@@ -17,13 +18,15 @@ use crate::visibility::set_visibility;
 pub const MOST_DEPTH: usize = 16;
 /// Rooms of a tree, those that are left out included; what lies beyond is left out, too.
 const MOST_ROOMS: usize = 1_000;
-/// Children of all its rooms.
-const MOST_CHILDREN: usize = 10_000;
+/// Bytes of the children of all its rooms.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Children of one room, and the size of each.
 const MOST_CHILDREN_OF_ROOM: i64 = 500;
-const MAX_CHILD_BYTES: i32 = 4_096;
+const MAX_CHILD_BYTES: i32 = 2_048;
 /// Rooms that are read at once.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 10;
+/// Trees that are read at once in a process: with the bounds above, that bounds the memory.
+static TURNS: Semaphore = Semaphore::const_new(8);
 
 const CREATE: &str = "m.room.create";
 const JOIN_RULES: &str = "m.room.join_rules";
@@ -61,7 +64,9 @@ impl Rooms {
         let mut known: HashMap<String, SpaceRoom> = HashMap::new();
         let mut seen: HashSet<String> = HashSet::from([tree.root.to_owned()]);
         let mut level = vec![tree.root.to_owned()];
-        let mut children_in_all = 0;
+        let mut bytes = 0;
+        // It is never closed.
+        let _turn = TURNS.acquire().await.ok();
         // Level by level: a walk, depth first, comes to no room that is not within the depth this way.
         for depth in 0..=max_depth {
             let rooms = self.space_level(view, &level, tree).await?;
@@ -74,18 +79,19 @@ impl Rooms {
                         next.push(child.clone());
                     }
                 }
-                children_in_all += room.children.len();
+                bytes += room.bytes();
                 known.insert(room.info.id.to_string(), room);
             }
-            if children_in_all > MOST_CHILDREN {
+            if bytes > MOST_BYTES {
                 break;
             }
             level = next;
         }
-        let order = walk(tree.root, &known, max_depth);
+        let order = walk(tree.root, &known, max_depth).into_iter();
+        let order: Vec<String> = order.map(str::to_owned).collect();
         Ok(order
             .into_iter()
-            .filter_map(|room_id| known.get(room_id).cloned())
+            .filter_map(|room_id| known.remove(&room_id))
             .collect())
     }
 
@@ -97,13 +103,13 @@ impl Rooms {
         tree: Tree<'_>,
     ) -> Result<Vec<SpaceRoom>, StorageError> {
         let mut rooms = Vec::new();
-        let mut children = 0;
+        let mut bytes = 0;
         for ids in ids.chunks(AT_ONCE) {
-            if children > MOST_CHILDREN {
+            if bytes > MOST_BYTES {
                 break;
             }
             let found = self.space_rooms(view, ids, tree).await?;
-            children += found.iter().map(|room| room.children.len()).sum::<usize>();
+            bytes += found.iter().map(SpaceRoom::bytes).sum::<usize>();
             rooms.extend(found);
         }
         Ok(rooms)

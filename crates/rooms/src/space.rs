@@ -41,6 +41,14 @@ pub struct SpaceRoom {
     pub children: Vec<Child>,
 }
 
+impl SpaceRoom {
+    /// About what its children take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let children = self.children.iter();
+        children.map(|child| 256 + child.content.get().len()).sum()
+    }
+}
+
 impl Child {
     /// `None` for an event that makes no room a child: its state key is no room id, or it names no
     /// server to join it by.

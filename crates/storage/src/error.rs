@@ -78,7 +78,12 @@ impl From<tokio_postgres::Error> for StorageError {
             // A former primary that is a standby now has no flush position.
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         ];
-        if *code == SqlState::T_R_SERIALIZATION_FAILURE {
+        if [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]
+        .contains(code)
+        {
             return Self::Cancelled;
         }
         if transient.contains(code) || code.code().starts_with("08") {

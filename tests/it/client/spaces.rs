@@ -179,7 +179,11 @@ async fn rooms_are_told_to_whom_they_concern() {
         ]});
         alice.create_room(body).await
     };
-    let allow = json!([{"type": "m.room_membership", "room_id": root}]);
+    // What is no room's id is nothing to look up.
+    let allow = json!([
+        {"type": "m.room_membership", "room_id": "\u{0}"},
+        {"type": "m.room_membership", "room_id": root},
+    ]);
     let knock = with_rule("knock", json!({"join_rule": "knock"})).await;
     let restricted = json!({"join_rule": "restricted", "allow": allow});
     let restricted = with_rule("restricted", restricted).await;

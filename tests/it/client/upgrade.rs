@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::aliases;
-use crate::sandbox::{eventually, shared};
+use crate::sandbox::{connect, eventually, shared};
 use crate::user::{Reply, User, enc};
 
 async fn upgrade(user: &User, room: &str, body: Value) -> Reply {
@@ -242,6 +242,11 @@ async fn tags_and_direct_rooms_go_with_who_comes_along() {
     bob.at(&readers[readers.len() - 1]).join(&new).await.ok();
     // Who was not in the old room has nothing to bring.
     eve.join(&new).await.ok();
+    // Nor does anybody bring it into what only says of itself that it replaces the room.
+    let creation = json!({"predecessor": {"room_id": old, "event_id": "$x"}});
+    let body = json!({"preset": "public_chat", "creation_content": creation});
+    let posing = eve.create_room(body).await;
+    bob.join(&posing).await.ok();
     let tags = async |user: &User, room: &str| {
         data(user, &format!("rooms/{}/account_data/m.tag", enc(room))).await["tags"].clone()
     };
@@ -263,6 +268,17 @@ async fn tags_and_direct_rooms_go_with_who_comes_along() {
         assert_eq!(tags(user, &old).await, told, "the old room keeps its own");
     }
     assert_eq!(tags(&eve, &new).await, Value::Null);
+    let db = connect(&cluster.facts.postgres.primary).await;
+    let done = async || {
+        let jobs = "SELECT count(*) FROM jobs j JOIN users u USING (user_nid) WHERE u.user_id = $1";
+        db.query_one(jobs, &[&bob.id])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 0
+    };
+    assert!(eventually(Duration::from_secs(20), done).await);
+    assert_eq!(tags(&bob, &posing).await, Value::Null);
     let all = alice.sync(None, "").await;
     let events = &all["rooms"]["join"][&new]["account_data"]["events"];
     assert_eq!(events[0]["content"]["tags"], told, "{all}");

@@ -18,17 +18,20 @@ async fn a_nul_among_many_harms_nobody() {
     let since = alice.sync(None, "").await;
     // As a value, as a key, and where the server looks itself: in a relation. Each of them among
     // others in one batch.
-    let all = (0..54).map(async |number| match number {
+    let all = (0..74).map(async |number| match number {
         10 => send(&alice, &room, json!({"extra": NUL})).await,
         20 => send(&alice, &room, json!({NUL: "text"})).await,
         30 => send(&alice, &room, relation(NUL, "m.reference")).await,
         40 => send(&alice, &room, relation("$parent", NUL)).await,
+        50 => send(&alice, &room, relation(NUL, "m.thread")).await,
+        60 => send(&alice, &room, annotation(NUL)).await,
         _ => send(&alice, &room, json!({"extra": "text"})).await,
     });
     let answers = join_all(all).await;
     let mut taken = 0;
     for (number, answer) in answers.iter().enumerate() {
-        let refused = (400..500).contains(&answer.status) && matches!(number, 10 | 20 | 30 | 40);
+        let refused =
+            (400..500).contains(&answer.status) && matches!(number, 10 | 20 | 30 | 40 | 50 | 60);
         assert!(answer.status == 200 || refused, "{number}: {answer:?}");
         taken += usize::from(answer.status == 200);
     }
@@ -53,6 +56,10 @@ async fn send(user: &User, room: &str, content: Value) -> Reply {
     let txn = format!("{:016x}", rand::random::<u64>());
     let path = format!("/rooms/{}/send/org.example.nul/{txn}", enc(room));
     user.put(&path, content).await
+}
+
+fn annotation(parent: &str) -> Value {
+    json!({"m.relates_to": {"event_id": parent, "rel_type": "m.annotation", "key": NUL}})
 }
 
 fn relation(parent: &str, kind: &str) -> Value {

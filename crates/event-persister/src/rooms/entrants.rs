@@ -19,6 +19,8 @@ use super::local::Intent;
 use super::part::Step;
 use super::room::Room;
 
+const MEMBER: &str = "m.room.member";
+
 impl RoomShard {
     /// Asks once for all users that a batch's commands let into rooms.
     pub(super) async fn load_entrants(
@@ -28,14 +30,8 @@ impl RoomShard {
         self.entrants.clear();
         let targets = commands
             .iter()
-            .filter_map(|pending| match &pending.command.command {
-                Some(Command::SetMembership(set))
-                    if matches!(set.action(), Action::Join | Action::Invite | Action::Knock) =>
-                {
-                    Some(set.target.as_str())
-                }
-                _ => None,
-            });
+            .filter_map(|pending| pending.command.command.as_ref())
+            .flat_map(targets);
         let targets: HashSet<&str> = targets.filter(|user| self.is_ours(user)).collect();
         if !targets.is_empty() {
             let targets: Vec<&str> = targets.into_iter().collect();
@@ -50,7 +46,7 @@ impl RoomShard {
 
     /// The local user whom an event lets into the room or asks to come.
     pub(super) async fn entrant(&self, room: &Room, intent: &Intent) -> Step<Option<String>> {
-        let (Some(user), "m.room.member") = (&intent.state_key, intent.event_type.as_str()) else {
+        let (Some(user), MEMBER) = (&intent.state_key, intent.event_type.as_str()) else {
             return Ok(None);
         };
         let wanted = match intent.content.get("membership") {
@@ -60,7 +56,7 @@ impl RoomShard {
         if !matches!(wanted, "join" | "invite" | "knock") || !self.is_ours(user) {
             return Ok(None);
         }
-        let held = room.state("m.room.member", user);
+        let held = room.state(MEMBER, user);
         if held.and_then(|held| held.membership()) == Some(Membership::Join) {
             return Ok(None);
         }
@@ -85,5 +81,27 @@ impl RoomShard {
 
     fn is_ours(&self, user: &str) -> bool {
         UserId::parse(user).is_ok_and(|user| user.server_name() == self.shared.server_name)
+    }
+}
+
+/// Whom a command may let into a room.
+fn targets(command: &Command) -> Vec<&str> {
+    match command {
+        Command::SetMembership(set)
+            if matches!(set.action(), Action::Join | Action::Invite | Action::Knock) =>
+        {
+            vec![&set.target]
+        }
+        Command::SendEvent(send) if send.r#type == MEMBER => {
+            send.state_key.as_deref().into_iter().collect()
+        }
+        Command::CreateRoom(create) => {
+            let members = create.events.iter().filter(|event| event.r#type == MEMBER);
+            let invited = members.map(|event| event.state_key.as_str());
+            std::iter::once(create.creator.as_str())
+                .chain(invited)
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }

@@ -37,6 +37,9 @@ impl RoomShard {
         let upgrade = Upgrade {
             old_room: old_room.to_string(),
             new_room: room.id.to_string(),
+            by_creator: room
+                .state("m.room.create", "")
+                .is_some_and(|create| create.event.sender == user),
         };
         let body = serde_json::to_vec(&upgrade)
             .map_err(|error| StorageError::inconsistent(error.to_string()))?;

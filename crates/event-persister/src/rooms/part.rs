@@ -29,6 +29,10 @@ impl From<MatrixError> for Stop {
 
 impl From<StorageError> for Stop {
     fn from(error: StorageError) -> Self {
+        // It is the command's text: the others of the batch have nothing to do with it.
+        if error.is_nul_in_text() {
+            return Self::Refused(MatrixError::invalid_param("a text has a NUL"));
+        }
         Self::Storage(error)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use ganglion_event_rules::content::is_storable_key;
 use ganglion_model::{EventNid, MatrixError, Membership};
 use ganglion_storage::{relations, rooms};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue};
@@ -50,7 +51,8 @@ impl RoomShard {
         let Some((kind, parent, key)) = relation(&intent.content) else {
             return Ok(None);
         };
-        if !matches!(kind, "m.thread" | "m.annotation") {
+        // What cannot be an event's id relates to nothing, and must not come near the database.
+        if !matches!(kind, "m.thread" | "m.annotation") || !is_storable_key(parent) {
             return Ok(None);
         }
         self.ensure_state(room, &[member_key(&intent.sender)])

@@ -18,7 +18,8 @@ use ganglion_proto::persister::room_command::Command;
 use ganglion_proto::persister::set_membership::Action;
 use ganglion_proto::persister::{FollowUpgrade, SetMembership, UpdateProfile, user_command};
 use ganglion_storage::accounts::{self, JobRecord};
-use ganglion_storage::{Database, StorageError, intern, memberships, rooms};
+use ganglion_storage::memberships::{self, MembershipRecord};
+use ganglion_storage::{Database, StorageError, directory, intern, rooms};
 use ganglion_telemetry::metrics::Counter;
 use ruma::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Upgrade {
     pub(crate) old_room: String,
     pub(crate) new_room: String,
+    /// The user has made the replacement, perhaps before the old room says so.
+    #[serde(default)]
+    pub(crate) by_creator: bool,
 }
 
 /// Takes up the jobs of the shards that this process owns.
@@ -130,7 +134,10 @@ impl Jobs {
                 break;
             }
             // A job in work for this user sees at its next note that it is superseded.
-            accounts::end_superseded_jobs(&primary, &job, supersedes(job.kind)).await?;
+            let needless = supersedes(job.kind);
+            if !needless.is_empty() {
+                accounts::end_superseded_jobs(&primary, &job, needless).await?;
+            }
             if self.taken.values().any(|taken| taken.user == job.user_nid) {
                 continue;
             }
@@ -239,7 +246,7 @@ impl Worker {
     async fn follow_upgrade(&self, job: &JobRecord) -> Result<(), Failure> {
         let upgrade: Upgrade = serde_json::from_slice(&job.body)
             .map_err(|error| StorageError::inconsistent(format!("jobs.body: {error}")))?;
-        if !self.was_in(job.user_nid, &upgrade.old_room).await? {
+        if !self.is_followed(job.user_nid, &upgrade).await? {
             return Ok(());
         }
         let user = UserId::parse(&job.user_id).map_err(|_invalid| {
@@ -253,15 +260,32 @@ impl Worker {
         taken(job, self.commands.user(&user, id, command).await)
     }
 
-    async fn was_in(&self, user: UserNid, room_id: &str) -> Result<bool, StorageError> {
+    /// Whether the user was in the old room, and that room says as well that the new one replaces it:
+    /// else anybody could pass a room off as another's replacement.
+    async fn is_followed(&self, user: UserNid, upgrade: &Upgrade) -> Result<bool, StorageError> {
+        #[derive(Deserialize)]
+        struct Tombstone {
+            replacement_room: String,
+        }
         let primary = self.db.primary().await?;
-        let Some(room) = intern::find_room(&primary, room_id).await? else {
+        let Some(room) = intern::find_room(&primary, &upgrade.old_room).await? else {
             return Ok(false);
         };
         let changes = memberships::in_room(&primary, room.shard, user, room.room_nid).await?;
-        Ok(changes
-            .iter()
-            .any(|change| change.membership == Membership::Join))
+        let joins = |change: &MembershipRecord| change.membership == Membership::Join;
+        if !changes.iter().any(joins) || upgrade.by_creator {
+            return Ok(changes.iter().any(joins));
+        }
+        let key = ("m.room.tombstone".to_owned(), String::new());
+        let Some(slot) = intern::find_slots(&primary, &[key]).await?.pop() else {
+            return Ok(false);
+        };
+        let place = [(room.shard, room.room_nid)];
+        let found = directory::contents(&primary, &place, &[slot.1]).await?;
+        let tombstone = found.first().map(|(.., content)| content);
+        Ok(tombstone
+            .and_then(|content| serde_json::from_slice::<Tombstone>(content).ok())
+            .is_some_and(|said| said.replacement_room == upgrade.new_room))
     }
 
     /// False if the job is gone.
