@@ -34,4 +34,5 @@ mod threads;
 mod timeline;
 mod timestamps;
 mod typing;
+mod unread_bodies;
 mod upgrade;
