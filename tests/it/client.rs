@@ -13,6 +13,7 @@ mod knocking;
 mod locking;
 mod login_token;
 mod membership;
+mod old_reads;
 mod passwords;
 mod personal;
 pub(crate) mod presence;

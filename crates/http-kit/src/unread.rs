@@ -79,10 +79,7 @@ impl Left {
     }
 
     fn take(&self) -> Option<Body> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
