@@ -156,7 +156,7 @@ async fn what_is_too_large_or_does_not_come_ends_the_connection_and_says_so() {
 async fn a_body_that_is_too_large_for_its_endpoint_is_read_to_its_end_where_it_is_near() {
     let cluster = shared().await;
     let alice: User = cluster.user("alice").await;
-    let body = json!({"name": "x".repeat(1_500_000)}).to_string();
+    let body = json!({"name": "x".repeat(2_000_000)}).to_string();
     for address in addresses().await {
         let mut connection = Kept::to(&address).await;
         let request = sized("POST /_matrix/client/v3/createRoom", body.len());
