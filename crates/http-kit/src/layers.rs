@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use crate::address::{ClientAddress, Peer};
 use crate::error::ApiError;
 use crate::ruma_body::BodyLimit;
+use crate::unread::read_rest;
 
 static REQUESTS: Counter = Counter::new(
     "ganglion_http_requests_total",
@@ -67,10 +68,12 @@ impl Limits {
 
 /// Puts everything around a router.
 pub fn layers(router: Router, limits: Limits) -> Router {
+    let body = limits.body;
     router
         .layer(from_fn_with_state(limits, bounded))
         .layer(from_fn(observed))
         .layer(from_fn(cross_origin))
+        .layer(from_fn_with_state(body, read_rest))
 }
 
 /// Runs a request within its bounds of number and time; a panic is an error of that request alone.

@@ -125,6 +125,11 @@ const BY_ID: &str = concat!(
     event_words!(),
     "WHERE e.shard = $1 AND e.event_id = $2 AND e.room_nid = $3"
 );
+// The index is by shard and id: one look-up in each shard. With the limit they stay that.
+const ROOM_OF: &str = "SELECT r.room_id FROM unnest($1::smallint[]) AS s (shard) \
+    CROSS JOIN LATERAL (SELECT e.room_nid FROM events e \
+    WHERE e.shard = s.shard AND e.event_id = $2 LIMIT 1) AS found \
+    JOIN rooms r ON r.room_nid = found.room_nid";
 const BY_NIDS: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -160,6 +165,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     AFTER_TIME,
     BEFORE_TIME,
     BY_ID,
+    ROOM_OF,
     BY_NIDS,
     STATES_AT,
     CHANGED,
@@ -271,6 +277,23 @@ pub async fn by_id(
     ];
     let row = connection.query_opt(BY_ID, &params).await?;
     row.as_ref().map(decode_event).transpose()
+}
+
+/// The id of the room that an event is in, by the event's id alone.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn room_of(
+    connection: &Connection,
+    event_id: &str,
+) -> Result<Option<String>, StorageError> {
+    let shards: Vec<i16> = Shard::rooms().map(Shard::number).collect();
+    let params = [
+        (&shards as _, Type::INT2_ARRAY),
+        (&event_id as _, Type::TEXT),
+    ];
+    let row = connection.query_opt(ROOM_OF, &params).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
 /// Events of a shard by number, in no order.

@@ -2,6 +2,8 @@
 
 mod context;
 mod event;
+mod event_by_id;
+mod initial_sync;
 mod joined_members;
 mod joined_rooms;
 mod members;
@@ -25,6 +27,7 @@ use ruma::api::client::membership::{
     get_member_events, joined_members as joined_members_api, joined_rooms as joined_rooms_api,
 };
 use ruma::api::client::message::get_message_events;
+use ruma::api::client::peeking::get_current_state;
 use ruma::api::client::relations::{
     get_relating_events, get_relating_events_with_rel_type,
     get_relating_events_with_rel_type_and_event_type,
@@ -52,6 +55,7 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
     );
     routes.ruma::<get_threads::v1::Request, _, _>(threads::get);
     routes.ruma::<get_event_by_timestamp::v1::Request, _, _>(timestamp_to_event::get);
+    routes.ruma::<get_current_state::v3::Request, _, _>(initial_sync::get);
     // An empty state key may be left out, with or without its slash.
     for version in ["r0", "v3"] {
         for path in [
@@ -62,6 +66,8 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
             let path = format!("/_matrix/client/{version}/rooms/{{room_id}}/{path}");
             routes.at(Method::GET, &path, state_event::get);
         }
+        let path = format!("/_matrix/client/{version}/events/{{event_id}}");
+        routes.at(Method::GET, &path, event_by_id::get);
     }
 }
 

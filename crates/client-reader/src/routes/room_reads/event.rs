@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use ganglion_accounts::storage_error;
 use ganglion_http_kit::{ApiError, JsonBytes, Ruma};
+use ganglion_rooms::View;
 use ganglion_rooms::client_event::Writer;
+use ruma::EventId;
 use ruma::api::client::room::get_room_event::v3::Request;
 
 use super::{no_event, onlooker, visible_event};
@@ -18,27 +20,40 @@ pub(crate) async fn get(
     caller: Caller,
     Ruma(request): Ruma<Request>,
 ) -> Result<JsonBytes, ApiError> {
-    // 404 for what one may not see, as the specification wants it here.
-    let mut view = caller.view(&app);
+    let view = caller.view(&app);
+    let place = (request.room_id.as_str(), &*request.event_id);
+    answer(&app, &caller, view, place).await
+}
+
+/// An event of a room.
+///
+/// # Errors
+/// 404 for what is not there, and for what the caller may not see, as the specification wants it.
+pub(super) async fn answer(
+    app: &AppState,
+    caller: &Caller,
+    mut view: View,
+    (room_id, event_id): (&str, &EventId),
+) -> Result<JsonBytes, ApiError> {
     let entered = app
         .rooms
-        .enter(&mut view, request.room_id.as_str(), caller.viewer(&app))
+        .enter(&mut view, room_id, caller.viewer(app))
         .await
         .map_err(storage_error)?
         .ok_or_else(no_event)?;
     let room = &entered.room;
-    let event = visible_event(&caller, &mut view, &entered, &request.event_id).await?;
+    let event = visible_event(caller, &mut view, &entered, event_id).await?;
     if entered.ignored.hides(&event) {
         return Err(no_event().into());
     }
     let events = [Arc::new(event)];
     let extras = app
         .rooms
-        .extras_with_relations(&mut view, room, &events, onlooker(&app, &caller, &entered))
+        .extras_with_relations(&mut view, room, &events, onlooker(app, caller, &entered))
         .await
         .map_err(storage_error)?;
     let writer = Writer {
-        viewer: caller.viewer(&app),
+        viewer: caller.viewer(app),
         room,
         changes: &entered.changes,
         extras: &extras,
