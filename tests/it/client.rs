@@ -13,6 +13,7 @@ mod knocking;
 mod locking;
 mod login_token;
 mod membership;
+mod notifications;
 mod old_reads;
 mod passwords;
 mod personal;

@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod filters;
 mod interactive;
+mod notifications;
 mod presence;
 mod profile;
 mod push_rules;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Routes<AppState> {
     tags::routes(&mut routes);
     filters::routes(&mut routes);
     push_rules::routes(&mut routes);
+    notifications::routes(&mut routes);
     aliases::routes(&mut routes);
     directory::routes(&mut routes);
     room_reads::routes(&mut routes);

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = built_in![
     8 "0008_presence",
     9 "0009_moderation",
     10 "0010_spaces_and_annotations",
+    11 "0011_notification_list",
 ];
 
 /// A migration that was applied now.

@@ -15,6 +15,7 @@ pub mod hierarchy;
 pub mod ignored;
 mod nearest;
 mod notices;
+pub mod notifications;
 mod page;
 mod raw;
 pub mod relations;

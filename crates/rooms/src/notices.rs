@@ -49,12 +49,17 @@ impl Rooms {
         if rules.is_none() && !names(&facts, user_id) {
             return Ok(event.verdict);
         }
-        let does = self.actions(view, (room, event), user_id, rules).await?;
-        Ok(verdict(&does))
+        let members = match rules {
+            Some(rules) if needs_members(rules) => self.joined_members(view, room).await?,
+            // More than two, as far as is counted.
+            _ => 3,
+        };
+        let does = self.actions(view, (room, event), user_id, (rules, members));
+        Ok(verdict(&does.await?))
     }
 
-    /// What the first rule that matches does. Conditions see the room's state before the event; how
-    /// many are joined is asked of the present, and only for rules that ask it.
+    /// What the first rule that matches does, with so many members joined. Conditions see the room's
+    /// state before the event.
     ///
     /// # Errors
     /// As [`Rooms::chain`].
@@ -63,7 +68,7 @@ impl Rooms {
         view: &mut View,
         (room, event): (&RoomInfo, &RoomEvent),
         user_id: &UserId,
-        rules: Option<&Ruleset>,
+        (rules, members): (Option<&Ruleset>, u64),
     ) -> Result<Vec<Action>, StorageError> {
         let default;
         let (rules, own) = match rules {
@@ -95,12 +100,6 @@ impl Rooms {
                 may_notify(room, event, create, levels.map(|levels| &**levels))
             });
         }
-        let members = if own && needs_members(rules) {
-            self.joined_members(view, room).await?
-        } else {
-            // More than two, as far as the default rules care.
-            3
-        };
         let onlooker = Onlooker {
             user_id,
             display_name: &display_name,
@@ -111,7 +110,14 @@ impl Rooms {
     }
 
     /// How many are joined now.
-    async fn joined_members(&self, view: &mut View, room: &RoomInfo) -> Result<u64, StorageError> {
+    ///
+    /// # Errors
+    /// As [`View::snapshot`].
+    pub async fn joined_members(
+        &self,
+        view: &mut View,
+        room: &RoomInfo,
+    ) -> Result<u64, StorageError> {
         let snapshot = view.snapshot().await?;
         let joined = [Membership::Join];
         let counts = state::member_counts(snapshot, room.shard, room.nid, &joined).await?;

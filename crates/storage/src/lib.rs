@@ -20,6 +20,7 @@ pub mod fabric;
 pub mod intern;
 pub mod log;
 pub mod memberships;
+pub mod notifications;
 pub mod receipts;
 pub mod relations;
 pub mod retention;
@@ -36,7 +37,7 @@ pub use error::StorageError;
 
 /// The migration that this release needs at least (`migrations/`). A newer schema is fine: the
 /// release before must run beside it.
-pub const SCHEMA_VERSION: i64 = 10;
+pub const SCHEMA_VERSION: i64 = 11;
 
 /// Every statement of this crate: a test has PostgreSQL prepare each on a migrated database.
 #[must_use]
@@ -49,6 +50,7 @@ pub fn statements() -> Vec<&'static str> {
         intern::STATEMENTS,
         log::STATEMENTS,
         memberships::STATEMENTS,
+        notifications::STATEMENTS,
         receipts::STATEMENTS,
         relations::STATEMENTS,
         retention::STATEMENTS,
