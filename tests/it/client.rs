@@ -27,6 +27,7 @@ mod relations;
 mod reports;
 mod room_state;
 mod sdks;
+mod server;
 mod spaces;
 mod summary;
 mod suspension;

@@ -1,5 +1,6 @@
 //! What a cluster must stand.
 
+pub(crate) mod endpoints;
 mod fence;
 mod kills;
 mod load;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ganglion_launcher::{Facts, LocalCluster, Options, Role};
+use reqwest::Method;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::NoTls;
 
@@ -79,6 +80,17 @@ pub(crate) fn bin_dir() -> PathBuf {
             .unwrap()
             .to_owned(),
     }
+}
+
+/// The routes of a role, as its binary lists them.
+pub(crate) fn routes(role: Role) -> Vec<(Method, String)> {
+    let binary = bin_dir().join(role.as_str());
+    let listed = std::process::Command::new(binary).arg("--routes").output();
+    let listed: Vec<(String, String)> = serde_json::from_slice(&listed.unwrap().stdout).unwrap();
+    let parsed = listed.into_iter();
+    parsed
+        .map(|(method, path)| (method.parse().unwrap(), path))
+        .collect()
 }
 
 /// What tests need of the shared cluster.

@@ -310,7 +310,7 @@ async fn no_identity_server_is_trusted_and_nothing_is_validated() {
     bound.fails(403, "M_SERVER_NOT_TRUSTED");
     let deprecated = json!({"three_pid_creds": bind});
     let bound = user.post("/account/3pid", deprecated).await;
-    bound.fails(403, "M_SERVER_NOT_TRUSTED");
+    bound.fails(403, "M_THREEPID_AUTH_FAILED");
     for path in ["add", "bind", "delete", "unbind"] {
         let path = format!("/account/3pid/{path}");
         user.post(&path, json!({})).await.fails(400, "M_BAD_JSON");
@@ -352,7 +352,7 @@ async fn no_third_party_identifier_is_bound() {
     for (medium, body) in [("email", email), ("msisdn", phone)] {
         for (path, status, errcode) in [
             ("register", 403, "M_THREEPID_DENIED"),
-            ("account/3pid", 403, "M_THREEPID_DENIED"),
+            ("account/3pid", 400, "M_THREEPID_MEDIUM_NOT_SUPPORTED"),
             ("account/password", 400, "M_THREEPID_NOT_FOUND"),
         ] {
             let path = format!("/_matrix/client/v3/{path}/{medium}/requestToken");

@@ -144,7 +144,13 @@ async fn administrators_and_nobody_else() {
     gone.post("/account/deactivate", json!({"auth": auth}))
         .await
         .ok();
-    lock(&admin, &gone.id, true).await.fails(404, "M_NOT_FOUND");
+    for (what, flag) in [("lock", "locked"), ("suspend", "suspended")] {
+        set(&admin, what, flag, &gone.id, true)
+            .await
+            .fails(404, "M_NOT_FOUND");
+        let path = format!("/admin/{what}/{}", enc(&gone.id));
+        admin.get_v1(&path).await.fails(404, "M_NOT_FOUND");
+    }
     // The operator has power over administrators.
     tool(&cluster.cluster, &["users", "lock", &other.id]);
     is_locked(&other.get("/account/whoami").await);

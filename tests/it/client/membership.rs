@@ -246,3 +246,76 @@ async fn members_now_and_then() {
         .await
         .fails(400, "M_INVALID_PARAM");
 }
+
+#[tokio::test]
+async fn who_may_not_invite_kick_or_ban() {
+    let cluster = shared().await;
+    let (alice, bob, carol) = three(cluster).await;
+    let levels = json!({"invite": 50});
+    let room = alice
+        .create_room(json!({"preset": "public_chat", "power_level_content_override": levels}))
+        .await;
+    // From outside; then as a member without the power.
+    for _ in 0..2 {
+        for (action, target) in [
+            ("invite", &carol),
+            ("kick", &alice),
+            ("ban", &alice),
+            ("ban", &carol),
+            ("unban", &carol),
+        ] {
+            act(&bob, &room, action, target)
+                .await
+                .fails(403, "M_FORBIDDEN");
+        }
+        bob.join(&room).await.ok();
+    }
+    // Nor is there anybody to kick or to let in again, whatever the power.
+    for action in ["kick", "unban"] {
+        act(&alice, &room, action, &carol)
+            .await
+            .fails(403, "M_FORBIDDEN");
+    }
+    let path = format!("/rooms/{}/invite", enc(&room));
+    alice.post(&path, json!({})).await.fails(400, "M_BAD_JSON");
+}
+
+#[tokio::test]
+async fn who_may_not_join() {
+    let cluster = shared().await;
+    let (alice, bob, carol) = three(cluster).await;
+    let closed = alice.create_room(json!({"preset": "private_chat"})).await;
+    let open = alice.create_room(json!({"preset": "public_chat"})).await;
+    act(&alice, &open, "ban", &bob).await.ok();
+    let by_id = async |user: &User, room: &str| {
+        let path = format!("/rooms/{}/join", enc(room));
+        user.post(&path, json!({})).await
+    };
+    for room in [&closed, &open] {
+        by_id(&bob, room).await.fails(403, "M_FORBIDDEN");
+        bob.join(room).await.fails(403, "M_FORBIDDEN");
+    }
+    let unknown = "!unknown:localhost";
+    by_id(&carol, unknown).await.fails(404, "M_NOT_FOUND");
+    by_id(&carol, "#alias:localhost")
+        .await
+        .fails(400, "M_INVALID_PARAM");
+    assert_eq!(by_id(&carol, &open).await.ok(), json!({"room_id": open}));
+}
+
+#[tokio::test]
+async fn nobody_is_invited_by_a_third_party_identifier() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let path = format!("/rooms/{}/invite", enc(&room));
+    let mut body = json!({
+        "id_server": "id.example", "id_access_token": "t", "medium": "email", "address": "a@b.c",
+    });
+    alice
+        .post(&path, body.clone())
+        .await
+        .fails(403, "M_THREEPID_DENIED");
+    body["address"].take();
+    alice.post(&path, body).await.fails(400, "M_BAD_JSON");
+}

@@ -116,10 +116,20 @@ async fn profiles_refuse() {
         .put(&field("org.example.big"), big)
         .await
         .fails(400, "M_PROFILE_TOO_LARGE");
+    let delete =
+        async |user: &User, name: &str| user.call(Method::DELETE, &field(name), None).await;
+    delete(&bob, "displayname").await.fails(403, "M_FORBIDDEN");
+    delete(&alice, "No Such Key")
+        .await
+        .fails(400, "M_INVALID_PARAM");
     alice
-        .get("/profile/%40nobody%3Alocalhost")
+        .get(&field("org.example.none"))
         .await
         .fails(404, "M_NOT_FOUND");
+    for path in ["", "/displayname"] {
+        let path = format!("/profile/%40nobody%3Alocalhost{path}");
+        alice.get(&path).await.fails(404, "M_NOT_FOUND");
+    }
     alice
         .get("/profile/nonsense")
         .await
@@ -159,14 +169,32 @@ async fn account_data_reaches_the_other_device() {
         let events = &news["rooms"]["join"][&room]["account_data"]["events"];
         assert_eq!(*events, event("org.example.r", json!({"w": 3})));
     }
-    let bob = cluster.user("bob").await;
-    bob.get(&global).await.fails(403, "M_FORBIDDEN");
-    bob.put(&global, json!({})).await.fails(403, "M_FORBIDDEN");
-    for kind in ["m.push_rules", "m.fully_read"] {
-        let path = format!("/user/{}/account_data/{kind}", enc(&alice.id));
-        alice.put(&path, json!({})).await.fails(405, "M_BAD_JSON");
+}
+
+#[tokio::test]
+async fn account_data_refuses() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({})).await;
+    let user = format!("/user/{}", enc(&alice.id));
+    let in_room = format!("{user}/rooms/{}", enc(&room));
+    for place in [&user, &in_room] {
+        let path = format!("{place}/account_data/org.example.none");
+        alice.get(&path).await.fails(404, "M_NOT_FOUND");
+        bob.get(&path).await.fails(403, "M_FORBIDDEN");
+        bob.put(&path, json!({})).await.fails(403, "M_FORBIDDEN");
+        alice.put(&path, json!([])).await.fails(400, "M_BAD_JSON");
+        for kind in ["m.push_rules", "m.fully_read"] {
+            let path = format!("{place}/account_data/{kind}");
+            alice.put(&path, json!({})).await.fails(405, "M_BAD_JSON");
+        }
     }
-    alice.put(&global, json!([])).await.fails(400, "M_BAD_JSON");
+    let nowhere = format!("{user}/rooms/nonsense/account_data/org.example.none");
+    alice.get(&nowhere).await.fails(400, "M_INVALID_PARAM");
+    alice
+        .put(&nowhere, json!({}))
+        .await
+        .fails(400, "M_INVALID_PARAM");
 }
 
 #[tokio::test]
@@ -208,4 +236,9 @@ async fn filters_are_kept_and_used() {
         .post(&path, json!({"room": 5}))
         .await
         .fails(400, "M_BAD_JSON");
+    let bob = cluster.user("bob").await;
+    bob.post(&path, json!({})).await.fails(403, "M_FORBIDDEN");
+    bob.get(&format!("{path}/{id}"))
+        .await
+        .fails(403, "M_FORBIDDEN");
 }

@@ -6,8 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::cluster::endpoints;
 use crate::sandbox::{Sandbox, eventually, metric};
-use crate::user::{PASSWORD, Reply, User, enc, http};
+use crate::user::{PASSWORD, Reply, User, enc, http, request};
 
 /// Refills too slowly for what a test does in the meantime.
 const SETTINGS: [(&str, &str); 5] = [
@@ -193,6 +194,65 @@ async fn without_redis(sandbox: &mut Sandbox, readers: &[String]) {
         open(&readers[1], &address).await == 429
     });
     assert!(heard.await, "Redis is back, and nobody counts together");
+}
+
+#[tokio::test]
+async fn whatever_the_specification_limits_is_limited() {
+    let sandbox = Sandbox::start_with("all-rates", |options| {
+        for class in [
+            "open",
+            "read",
+            "write",
+            "send",
+            "join",
+            "invite",
+            "create_room",
+            "report",
+            "login_token",
+            "login",
+            "register",
+        ] {
+            let rate = "{ burst = 1, per_second = 0.001 }".to_owned();
+            options
+                .settings
+                .push((format!("rate_limits.{class}"), rate));
+        }
+    })
+    .await;
+    // One instance, which has counted the first when the second comes.
+    let alice = sandbox.user("alice").await.at(&readers(&sandbox)[0]);
+    let mut limited = 0;
+    for row in endpoints::rows() {
+        if !(row.limited && row.role.is_some()) {
+            continue;
+        }
+        let parts = row.path.split('/').map(|part| match part {
+            "{userId}" => enc(&alice.id),
+            part if part.starts_with("{room") => enc("!unknown:localhost"),
+            part if part.starts_with('{') => "x".to_owned(),
+            part => part.to_owned(),
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let method: Method = row.method.parse().unwrap();
+        let body = (method != Method::GET).then(|| json!({}));
+        let ask = async || {
+            let token = Some(alice.token.as_str());
+            request(method.clone(), &alice.url, &path, token, body.as_ref()).await
+        };
+        // Whatever the first is answered, it counts.
+        ask().await;
+        let refused = ask().await;
+        assert_eq!(
+            (refused.status, refused.body["errcode"].as_str()),
+            (429, Some("M_LIMIT_EXCEEDED")),
+            "{method} {path} {}",
+            refused.body
+        );
+        assert!(refused.body["retry_after_ms"].as_i64() > Some(0));
+        limited += 1;
+    }
+    assert!(limited > 30, "{limited}");
+    sandbox.end().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! Every route with every kind of bad input: the specification's code, nothing written, never a 5xx.
 
-use std::process::Command;
-
+use ganglion_launcher::Role;
 use percent_encoding::percent_decode_str;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::sandbox::{bin_dir, metric, shared};
+use crate::sandbox::{self, metric, shared};
 use crate::user::{enc, http};
 
 /// Routes that need no access token.
@@ -29,15 +28,11 @@ const OPEN: [&str; 16] = [
     "GET /_matrix/client/v1/room_summary",
 ];
 
+/// The client-reader's routes.
 fn routes() -> Vec<(Method, String)> {
-    let binary = bin_dir().join("client-reader");
-    let output = Command::new(binary).arg("--routes").output().unwrap();
-    let routes: Vec<(String, String)> = serde_json::from_slice(&output.stdout).unwrap();
+    let routes = sandbox::routes(Role::ClientReader);
     assert!(routes.len() > 60, "{}", routes.len());
     routes
-        .into_iter()
-        .map(|(method, path)| (method.parse().unwrap(), path))
-        .collect()
 }
 
 /// A path with one value in all its placeholders, percent-encoded already.
@@ -170,6 +165,91 @@ async fn bad_paths_queries_and_bodies() {
         .unwrap()
         .into_owned();
     assert_eq!(decoded, "!unknown:localhost");
+}
+
+/// A path whose placeholders fit, but for the `bad` one.
+fn fitting(template: &str, user: &str, room: &str, event: &str, bad: Option<&str>) -> String {
+    let parts = template.split('/').map(|part| match part {
+        part if Some(part) == bad => "nonsense".to_owned(),
+        "{user_id}" => enc(user),
+        "{room_id}" | "{room_id_or_alias}" => enc(room),
+        "{event_id}" => enc(event),
+        "{room_alias}" => enc("#some:localhost"),
+        "{receipt_type}" => "m.read".to_owned(),
+        "{field}" => "displayname".to_owned(),
+        part if part.starts_with('{') => "x".to_owned(),
+        part => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_and_no_object() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let event = alice.say(&room, "hello").await;
+    let mut asked = 0;
+    for (method, template) in routes() {
+        // Their bodies are not read.
+        if method == Method::GET || template.contains("logout") {
+            continue;
+        }
+        let path = fitting(&template, &alice.id, &room, &event, None);
+        let url = format!("{}{path}", cluster.url());
+        let send = async |body: &'static str| {
+            let request = http().request(method.clone(), &url).body(body);
+            answer(request.bearer_auth(&alice.token)).await
+        };
+        let (status, body) = send("{").await;
+        let found = (status, body["errcode"].as_str());
+        assert_eq!(found, (400, Some("M_NOT_JSON")), "{method} {template}");
+        // Without any field of a body, there is nothing to be wrong in it.
+        if method == Method::DELETE || template.ends_with("/forget") {
+            continue;
+        }
+        let (status, body) = send("[]").await;
+        let found = (status, body["errcode"].as_str());
+        assert_eq!(found, (400, Some("M_BAD_JSON")), "{method} {template}");
+        asked += 1;
+    }
+    assert!(asked > 60, "{asked}");
+}
+
+#[tokio::test]
+async fn ids_in_paths_that_are_none() {
+    let cluster = shared().await;
+    let alice = cluster.user("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let event = alice.say(&room, "hello").await;
+    let mut asked = 0;
+    for (method, template) in routes() {
+        for kind in [
+            "{user_id}",
+            "{room_id}",
+            "{room_id_or_alias}",
+            "{room_alias}",
+            "{event_id}",
+        ] {
+            if !template.contains(kind) {
+                continue;
+            }
+            let path = fitting(&template, &alice.id, &room, &event, Some(kind));
+            let mut request = http()
+                .request(method.clone(), format!("{}{path}", cluster.url()))
+                .bearer_auth(&alice.token);
+            if method != Method::GET {
+                request = request.json(&json!({}));
+            }
+            let (status, body) = answer(request).await;
+            // What the body lacks may be said first.
+            let code = body["errcode"].as_str().unwrap_or_default();
+            let said = code == "M_INVALID_PARAM" || method != Method::GET && code == "M_BAD_JSON";
+            assert!(status == 400 && said, "{method} {path}: {status} {body}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "{asked}");
 }
 
 #[tokio::test]

@@ -132,7 +132,10 @@ async fn who_may_not_see_the_parent_learns_nothing() {
         .await;
     let early = alice.say(&room, "early").await;
     let path = |event: &str| format!("/rooms/{}/relations/{}", enc(&room), enc(event));
-    bob.get_v1(&path(&early)).await.fails(404, "M_NOT_FOUND");
+    for more in ["", "/m.reference", "/m.reference/m.room.message"] {
+        let path = format!("{}{more}", path(&early));
+        bob.get_v1(&path).await.fails(404, "M_NOT_FOUND");
+    }
     bob.join(&room).await.ok();
     let parent = alice.say(&room, "parent").await;
     alice.relate(&room, "m.reference", &parent, "seen").await;

@@ -114,6 +114,7 @@ async fn creation_refuses_as_a_whole() {
     let cluster = shared().await;
     let alice = cluster.user("alice").await;
     let before = alice.get("/joined_rooms").await.ok();
+    let powerless = json!({"users": {&alice.id: 0}});
     for (body, status, errcode) in [
         (json!({"invite": ["nonsense"]}), 400, "M_BAD_JSON"),
         (
@@ -123,6 +124,12 @@ async fn creation_refuses_as_a_whole() {
         ),
         (
             json!({"power_level_content_override": {"users": {"nonsense": 5}}}),
+            400,
+            "M_INVALID_ROOM_STATE",
+        ),
+        // The creator could not name the room.
+        (
+            json!({"room_version": "11", "name": "N", "power_level_content_override": powerless}),
             400,
             "M_INVALID_ROOM_STATE",
         ),
@@ -280,6 +287,12 @@ async fn a_canonical_alias_must_lead_here() {
     set(json!({"alias": "nonsense"}))
         .await
         .fails(400, "M_INVALID_PARAM");
+    set(json!({"alt_aliases": ["#nowhere-at-all:localhost"]}))
+        .await
+        .fails(400, "M_BAD_ALIAS");
+    set(json!({"alt_aliases": [alias, "nonsense"]}))
+        .await
+        .fails(400, "M_INVALID_PARAM");
     let elsewhere = alice.create_room(json!({})).await;
     let path = format!("/rooms/{}/state/m.room.canonical_alias", enc(&elsewhere));
     alice
@@ -383,5 +396,39 @@ async fn content_of_any_shape_breaks_no_read() {
         bob.get_v1(&format!("/rooms/{}/hierarchy", enc(&room)))
             .await
             .ok();
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_reads_nothing() {
+    let cluster = shared().await;
+    let (alice, eve) = (cluster.user("alice").await, cluster.user("eve").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let event = alice.say(&room, "hello").await;
+    for place in [&room, "!unknown:localhost"] {
+        for path in [
+            "state",
+            "state/m.room.create",
+            "state/org.example/key",
+            "members",
+            "joined_members",
+            "messages?dir=b",
+            "aliases",
+        ] {
+            let path = format!("/rooms/{}/{path}", enc(place));
+            eve.get(&path).await.fails(403, "M_FORBIDDEN");
+        }
+        let path = format!("/rooms/{}/event/{}", enc(place), enc(&event));
+        eve.get(&path).await.fails(404, "M_NOT_FOUND");
+    }
+    let path = format!("/rooms/{}/event/$unknown", enc(&room));
+    alice.get(&path).await.fails(404, "M_NOT_FOUND");
+    for (query, errcode) in [
+        ("", "M_MISSING_PARAM"),
+        ("?dir=up", "M_INVALID_PARAM"),
+        ("?dir=b&from=nonsense", "M_INVALID_PARAM"),
+    ] {
+        let path = format!("/rooms/{}/messages{query}", enc(&room));
+        alice.get(&path).await.fails(400, errcode);
     }
 }

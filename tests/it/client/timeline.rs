@@ -280,3 +280,37 @@ async fn what_cannot_be_an_event_is_refused_and_nothing_is_written() {
     let news = alice.sync(before.as_str(), "").await;
     assert!(news["rooms"].is_null(), "{news}");
 }
+
+#[tokio::test]
+async fn who_may_not_write_into_a_room() {
+    let cluster = shared().await;
+    let (alice, bob) = (cluster.user("alice").await, cluster.user("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let event = alice.say(&room, "hers").await;
+    let topic = |room: &str| format!("/rooms/{}/state/m.room.topic", enc(room));
+    let redact = |event: &str| format!("/rooms/{}/redact/{}/r", enc(&room), enc(event));
+    for place in [&room, "!unknown:localhost"] {
+        bob.send(place, "1", "?").await.fails(403, "M_FORBIDDEN");
+        bob.put(&topic(place), json!({"topic": "?"}))
+            .await
+            .fails(403, "M_FORBIDDEN");
+    }
+    bob.put(&redact(&event), json!({}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    bob.join(&room).await.ok();
+    // A member may say something, but neither name the room nor take back what another said.
+    bob.say(&room, "his").await;
+    bob.put(&topic(&room), json!({"topic": "?"}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    bob.put(&redact(&event), json!({}))
+        .await
+        .fails(403, "M_FORBIDDEN");
+    bob.put(&redact("$unknown"), json!({}))
+        .await
+        .fails(404, "M_NOT_FOUND");
+    let path = format!("/rooms/{}/event/{}", enc(&room), enc(&event));
+    let untouched = alice.get(&path).await.ok();
+    assert_eq!(untouched["content"]["body"], "hers");
+}

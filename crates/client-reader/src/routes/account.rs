@@ -33,10 +33,10 @@ pub(crate) fn routes(routes: &mut Routes<AppState>) {
         routes.at(Method::POST, &path, third_party_ids::post);
     }
     routes.ruma::<manage_email::v3::Request, _, _>(
-        third_party_ids::denied::<manage_email::v3::Request>,
+        third_party_ids::not_supported::<manage_email::v3::Request>,
     );
     routes.ruma::<manage_msisdn::v3::Request, _, _>(
-        third_party_ids::denied::<manage_msisdn::v3::Request>,
+        third_party_ids::not_supported::<manage_msisdn::v3::Request>,
     );
     routes.ruma::<register_email::v3::Request, _, _>(
         third_party_ids::denied::<register_email::v3::Request>,

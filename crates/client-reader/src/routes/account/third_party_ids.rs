@@ -18,12 +18,20 @@ pub(crate) async fn get(_caller: Caller) -> JsonBytes {
     JsonBytes(br#"{"threepids":[]}"#.to_vec())
 }
 
-/// For a registration or for adding it to an account: it is not wanted.
+/// For a registration: it is not wanted.
 pub(crate) async fn denied<R: IncomingRequest + Send + 'static>(
     _request: Ruma<R>,
 ) -> Result<(), ApiError> {
     let message = "this server takes no third-party identifiers";
     Err(MatrixError::new(403, "M_THREEPID_DENIED", message).into())
+}
+
+/// For adding it to an account: none of any medium is.
+pub(crate) async fn not_supported<R: IncomingRequest + Send + 'static>(
+    _request: Ruma<R>,
+) -> Result<(), ApiError> {
+    let message = "this server adds no third-party identifiers to accounts";
+    Err(MatrixError::new(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", message).into())
 }
 
 /// For a new password: no account has it.
@@ -61,7 +69,8 @@ pub(crate) async fn bind<R: IncomingRequest + Send + 'static>(
     _caller: Caller,
     _request: Ruma<R>,
 ) -> Result<(), ApiError> {
-    Err(not_trusted())
+    let message = "this server trusts no identity server";
+    Err(MatrixError::new(403, "M_SERVER_NOT_TRUSTED", message).into())
 }
 
 #[derive(Deserialize)]
@@ -80,16 +89,12 @@ struct Post {
     _three_pid_creds: Credentials,
 }
 
-/// `POST .../3pid`, which is deprecated: as [`bind`].
+/// `POST .../3pid`, which is deprecated: no identity server is asked, so nothing is verified.
 pub(crate) async fn post(_caller: Caller, request: RawRequest) -> Result<(), ApiError> {
     let _body: Post = serde_json::from_slice(&request.body)
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
-    Err(not_trusted())
-}
-
-fn not_trusted() -> ApiError {
-    let message = "this server trusts no identity server";
-    MatrixError::new(403, "M_SERVER_NOT_TRUSTED", message).into()
+    let message = "not verified: this server trusts no identity server";
+    Err(MatrixError::new(403, "M_THREEPID_AUTH_FAILED", message).into())
 }
 
 /// `POST .../3pid/delete` and `.../3pid/unbind`: the account has no identifier, and where it may be
