@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ganglion_cluster::follower::Follower;
 use ganglion_config::Limits;
-use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
+use ganglion_model::{Clock, Membership, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::visibility::membership_at;
 use ganglion_rooms::{Rooms, View, filter};
@@ -347,11 +347,17 @@ impl Parts {
                 .collect(),
         };
         watch.add(&interest, &moment.rooms, moment.user);
-        let mut rooms = interest.rooms.iter().map(|(_, room)| *room);
-        if typing_is_wanted(request) && self.typing.has_changed(moment.typing, &mut rooms) {
+        // What changed before the rooms were registered has woken nobody here.
+        let rooms: Vec<RoomNid> = interest.rooms.iter().map(|(_, room)| *room).collect();
+        if typing_is_wanted(request)
+            && self.typing.has_changed(moment.typing, rooms.iter().copied())
+        {
             return Ok(true);
         }
-        if presence_is_wanted(request) && self.presence.has_changed(moment.presence) {
+        let user = request.user_nid;
+        if presence_is_wanted(request)
+            && self.presence.has_changed_in(moment.presence, user, &rooms)
+        {
             return Ok(true);
         }
         let woken = tokio::select! {

@@ -295,6 +295,18 @@ impl Presence {
         }
     }
 
+    /// Whether somebody else in one of these rooms, which are in order, may have changed after a place.
+    #[must_use]
+    pub(crate) fn has_changed_in(
+        &self,
+        since: SoftPlace,
+        user: UserNid,
+        rooms: &[RoomNid],
+    ) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_some_and(|inner| inner.people().has_changed_in(since, user, rooms))
+    }
+
     /// Whether somebody may have changed after a place.
     #[must_use]
     pub(crate) fn has_changed(&self, since: SoftPlace) -> bool {

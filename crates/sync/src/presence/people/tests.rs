@@ -185,3 +185,51 @@ fn another_life_of_redis_tells_all_again() {
     // Who was away meanwhile hears that A is gone, too.
     assert_eq!(told(&people, Some(before)).0, a(State::Offline));
 }
+
+#[test]
+fn who_waits_is_not_concerned_with_strangers() {
+    let mut people = people();
+    let (_, start) = told(&people, None);
+    let me = UserNid(3);
+    people.apply(id(2_000), &entry(B, State::Online, 0));
+    assert!(people.has_changed(start));
+    assert!(!people.has_changed_in(start, me, &[ROOM]));
+    assert!(people.has_changed_in(start, me, &[OTHER]));
+    assert!(!people.has_changed_in(start, B, &[OTHER]), "the own change");
+    people.apply(id(2_001), &entry(A, State::Online, 0));
+    assert!(people.has_changed_in(start, me, &[ROOM]));
+    let (_, now) = told(&people, Some(start));
+    assert!(!people.has_changed_in(now, me, &[ROOM, OTHER]));
+    people.begin(8, 2_010);
+    assert!(people.has_changed_in(now, me, &[ROOM]), "another life");
+}
+
+#[test]
+fn who_is_present_is_found_by_room_whatever_changes() {
+    let mut people = people();
+    let present = |people: &People, room| people.present.in_rooms(&[room], 9);
+    people.apply(id(2_000), &entry(A, State::Online, 0));
+    assert_eq!(present(&people, ROOM), BTreeSet::from([A]));
+    people.member(A, OTHER, true);
+    people.member(A, ROOM, false);
+    assert!(present(&people, ROOM).is_empty());
+    assert_eq!(present(&people, OTHER), BTreeSet::from([A]));
+    people.rooms_are_stale();
+    people.load(std::iter::empty(), 10);
+    people.know(A, vec![ROOM], (None, 0));
+    assert_eq!(present(&people, ROOM), BTreeSet::from([A]));
+    assert!(present(&people, OTHER).is_empty());
+    people.complete(2_050);
+    assert!(present(&people, ROOM).is_empty());
+}
+
+#[test]
+fn a_forged_place_is_no_panic() {
+    let mut people = people();
+    people.apply(id(2_000), &entry(A, State::Online, 0));
+    for at in [i64::MAX, i64::MAX - 1, i64::MIN] {
+        let forged = SoftPlace { run: 7, at };
+        told_in(&people, Some(forged), &[OTHER]);
+        people.has_changed_in(forged, B, &[ROOM]);
+    }
+}
