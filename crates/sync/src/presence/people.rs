@@ -122,42 +122,54 @@ impl People {
         }
     }
 
-    /// Of these users and those in memory, at most `most` whose rooms must be read. From now on their
-    /// changes are noted; [`People::know`] ends that.
+    /// Those of these users whose rooms must be read. From now on their changes are noted;
+    /// [`People::know`] ends that.
     pub(super) fn load<'a>(
         &mut self,
         heard_of: impl Iterator<Item = (UserNid, &'a str)>,
-        most: usize,
     ) -> Vec<UserNid> {
+        let mut users = Vec::new();
         for (user, user_id) in heard_of {
             self.enter(user, user_id);
-        }
-        let mut users = Vec::new();
-        while users.len() < most
-            && let Some(user) = self.stale.pop_first()
-        {
-            if let Some(person) = self.people.get_mut(&user) {
-                person.rooms_are = Rooms::Loading(Vec::new());
-                users.push(user);
+            if self.stale.remove(&user) {
+                users.extend(self.begin_loading(user));
             }
         }
         users
     }
 
-    /// What was read of a user: the rooms in their order, and the status message with its time.
+    /// The same for at most `most` of those in memory.
+    pub(super) fn load_stale(&mut self, most: usize) -> Vec<UserNid> {
+        let mut users = Vec::new();
+        while users.len() < most
+            && let Some(user) = self.stale.pop_first()
+        {
+            users.extend(self.begin_loading(user));
+        }
+        users
+    }
+
+    fn begin_loading(&mut self, user: UserNid) -> Option<UserNid> {
+        let person = self.people.get_mut(&user)?;
+        person.rooms_are = Rooms::Loading(Vec::new());
+        Some(user)
+    }
+
+    /// What was read of a user: the rooms in their order, and the status message with its time. True if
+    /// others are to hear of the user.
     pub(super) fn know(
         &mut self,
         user: UserNid,
         rooms: Vec<RoomNid>,
         status: (Option<String>, i64),
-    ) {
+    ) -> bool {
         let Some(person) = self.people.get_mut(&user) else {
-            return;
+            return false;
         };
         let Rooms::Loading(changes) = std::mem::replace(&mut person.rooms_are, Rooms::Known) else {
             person.rooms_are = Rooms::Stale;
             self.stale.insert(user);
-            return;
+            return false;
         };
         let is_new = person.rooms != rooms;
         if person.is_present() {
@@ -171,9 +183,11 @@ impl People {
             self.present.add(user, &person.rooms);
         }
         let new_status = person.set_status(status.0.as_deref(), status.1);
-        if (is_new || new_status) && person.changed_at > 0 {
+        let is_news = (is_new || new_status) && person.changed_at > 0;
+        if is_news {
             self.touch(user);
         }
+        is_news
     }
 
     /// The read of these users' rooms has failed.
@@ -244,6 +258,16 @@ impl People {
     /// When the time brings something next.
     pub(super) fn next_ms(&self) -> Option<i64> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// True if two users are surely in the same room, as far as the logs are applied.
+    pub(super) fn share_room(&self, user: UserNid, other: UserNid) -> bool {
+        let known = |user| {
+            let person = self.people.get(&user)?;
+            (person.rooms_are == Rooms::Known).then_some(person)
+        };
+        let pair = known(user).zip(known(other));
+        pair.is_some_and(|(user, other)| user.shares(&other.rooms))
     }
 
     pub(super) fn person(&self, user: UserNid) -> Option<&Person> {
