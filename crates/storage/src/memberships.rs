@@ -62,8 +62,15 @@ const LAST: &str = "SELECT m.pos, m.membership, m.event_nid, coalesce(m.pos <= f
 const NEWEST: &str = "SELECT DISTINCT ON (user_nid, room_nid) user_nid, room_nid, membership \
     FROM user_memberships WHERE user_nid = ANY($1) ORDER BY user_nid, room_nid, pos DESC";
 
+const SHARE_ROOM: &str = "SELECT EXISTS (SELECT FROM (SELECT DISTINCT ON (shard, room_nid) \
+    shard, room_nid, membership FROM user_memberships WHERE user_nid = $1 \
+    ORDER BY shard, room_nid, pos DESC) AS mine CROSS JOIN LATERAL (SELECT o.membership \
+    FROM user_memberships o WHERE o.shard = mine.shard AND o.user_nid = $2 \
+    AND o.room_nid = mine.room_nid ORDER BY o.pos DESC LIMIT 1) AS theirs \
+    WHERE mine.membership = $3 AND theirs.membership = $3)";
+
 /// Every statement of this module.
-pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM, LAST, NEWEST];
+pub(crate) const STATEMENTS: &[&str] = &[OF_USER, IN_ROOM, LAST, NEWEST, SHARE_ROOM];
 
 /// Every room in which a user has or had a membership, with all changes that are not forgotten, in
 /// order of the rooms' numbers.
@@ -99,6 +106,24 @@ pub async fn of_user(
         }
     }
     Ok(rooms)
+}
+
+/// Whether two users are joined to the same room. The second is looked up only in the rooms of the first.
+///
+/// # Errors
+/// As [`Connection::query_opt`].
+pub async fn share_room(
+    connection: &Connection,
+    user: UserNid,
+    other: UserNid,
+) -> Result<bool, StorageError> {
+    let params = [
+        (&user.0 as _, Type::INT8),
+        (&other.0 as _, Type::INT8),
+        (&Membership::Join.to_i16() as _, Type::INT2),
+    ];
+    let row = connection.query_opt(SHARE_ROOM, &params).await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
 /// The rooms that users are joined to, in order of users and rooms.

@@ -93,8 +93,9 @@ const OF_OTHERS: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, u.user
     AND o.user_nid <> $3 AND o.kind = 0 AND o.pos > $4 AND o.pos <= $5 \
     ORDER BY o.pos DESC LIMIT $6) AS r JOIN users u ON u.user_nid = r.user_nid";
 const OF_USER: &str = "SELECT r.room_nid, r.user_nid, r.kind, r.thread, u.user_id, r.event_id, \
-    r.event_pos, r.at, r.pos FROM receipts r JOIN users u ON u.user_nid = r.user_nid \
-    WHERE r.user_nid = $1";
+    r.event_pos, r.at, r.pos FROM (SELECT *, row_number() OVER (PARTITION BY room_nid, \
+    thread IN ('', 'main') ORDER BY pos DESC) AS place FROM receipts WHERE user_nid = $1) AS r \
+    JOIN users u ON u.user_nid = r.user_nid WHERE r.place <= $2";
 
 /// Every statement of this module.
 pub(crate) const STATEMENTS: &[&str] = &[PLACES, IS_CROWDED, OF_OTHERS, OF_USER];
@@ -170,12 +171,17 @@ pub async fn of_others(
     rows.iter().map(decode).collect()
 }
 
-/// All receipts of a user, in no order.
+/// The receipts of a user, in no order; of those for threads in one room at most `most`, which came last.
 ///
 /// # Errors
 /// As [`Connection::query`].
-pub async fn of_user(connection: &Connection, user: UserNid) -> Result<Vec<Receipt>, StorageError> {
-    let rows = connection.query(OF_USER, &[(&user.0, Type::INT8)]).await?;
+pub async fn of_user(
+    connection: &Connection,
+    user: UserNid,
+    most: i64,
+) -> Result<Vec<Receipt>, StorageError> {
+    let params = [(&user.0 as _, Type::INT8), (&most as _, Type::INT8)];
+    let rows = connection.query(OF_USER, &params).await?;
     rows.iter().map(decode).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ganglion_cluster::follower::Follower;
 use ganglion_config::Limits;
-use ganglion_model::{Clock, Membership, Shard, SyncToken, UserNid};
+use ganglion_model::{Clock, Membership, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::visibility::membership_at;
 use ganglion_rooms::{Rooms, View, filter};
@@ -29,7 +29,7 @@ use crate::tail::{Interest, Tail, Watch};
 use crate::typing::Told;
 use crate::typing::Typing;
 use crate::unread::{self, Remembered};
-use crate::users::RoomList;
+use crate::users::{RoomList, UserRoom};
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
 /// not seen by then is read from PostgreSQL.
@@ -158,6 +158,20 @@ impl SyncEngine {
                 self.0.incremental(request, since, fields.as_ref()).await
             }
         }
+    }
+}
+
+impl SyncEngine {
+    /// True if two users share a room, which this process knows without a read, all before the barrier
+    /// included; false if they do not, or it does not know.
+    pub async fn knows_shared_room(
+        &self,
+        barrier: &Barrier,
+        (user, other): (UserNid, UserNid),
+    ) -> bool {
+        let parts = &self.0;
+        let is_followed = parts.follower.reached_all(&barrier.heads, Duration::ZERO);
+        is_followed.await && parts.presence.share_room(user, other)
     }
 }
 
@@ -296,7 +310,11 @@ impl Parts {
         moment: &mut Moment,
     ) -> Told {
         let known = since.map(|since| (since.typing, since.sees_typing));
-        let mut told = self.typing.told(known, list);
+        let is_joined = |room: &UserRoom| {
+            let now = moment.rooms.get(room.info.shard);
+            membership_at(&room.changes, now) == Some(Membership::Join)
+        };
+        let mut told = self.typing.told(known, list, is_joined);
         if !typing_is_wanted(request) {
             told.rooms.clear();
             told.sees_typing = false;
@@ -347,11 +365,19 @@ impl Parts {
                 .collect(),
         };
         watch.add(&interest, &moment.rooms, moment.user);
-        let mut rooms = interest.rooms.iter().map(|(_, room)| *room);
-        if typing_is_wanted(request) && self.typing.has_changed(moment.typing, &mut rooms) {
+        // What changed before the rooms were registered has woken nobody here.
+        let rooms: Vec<RoomNid> = interest.rooms.iter().map(|(_, room)| *room).collect();
+        if typing_is_wanted(request)
+            && self
+                .typing
+                .has_changed(moment.typing, rooms.iter().copied())
+        {
             return Ok(true);
         }
-        if presence_is_wanted(request) && self.presence.has_changed(moment.presence) {
+        let user = request.user_nid;
+        if presence_is_wanted(request)
+            && self.presence.has_changed_in(moment.presence, user, &rooms)
+        {
             return Ok(true);
         }
         let woken = tokio::select! {

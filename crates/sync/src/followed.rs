@@ -1,7 +1,7 @@
 //! What this process remembers of users: read once, then kept up to date by the logs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ganglion_model::{Shard, UserNid};
@@ -28,17 +28,25 @@ pub(crate) trait Kept: Clone + Send + Sync + 'static {
 
     /// Takes in a change, which may be known already. False if it must be read anew for that.
     fn apply(&mut self, change: Self::Change) -> bool;
+
+    /// How much it takes beside what others have.
+    fn weight(&self) -> usize {
+        1
+    }
 }
 
 /// What is remembered, by user.
 pub(crate) struct Followed<K: Kept> {
     users: Cache<UserNid, Arc<Held<K>>>,
+    /// Held while a user is looked up for a change or put into `users`: nothing comes in between.
+    places: Mutex<()>,
     /// What is of earlier rounds has missed changes.
     round: AtomicU64,
 }
 
 struct Held<K: Kept> {
     round: u64,
+    weight: AtomicU32,
     state: Mutex<State<K>>,
 }
 
@@ -52,10 +60,12 @@ impl<K: Kept> Followed<K> {
     pub(crate) fn new() -> Self {
         let users = Cache::builder()
             .max_capacity(REMEMBERED)
+            .weigher(|_, held: &Arc<Held<K>>| held.weight.load(Ordering::Relaxed))
             .time_to_idle(IDLE)
             .build();
         Self {
             users,
+            places: Mutex::default(),
             round: AtomicU64::new(0),
         }
     }
@@ -63,6 +73,7 @@ impl<K: Kept> Followed<K> {
     /// A change that a log brought; `change` is asked only if the user is remembered, and has `None`
     /// if it cannot tell.
     pub(crate) fn applied(&self, user: UserNid, change: impl FnOnce() -> Option<K::Change>) {
+        let _placing = self.placing();
         let Some(held) = self.users.get(&user) else {
             return;
         };
@@ -97,18 +108,7 @@ impl<K: Kept> Followed<K> {
         fresh: impl FnOnce() -> View,
     ) -> Result<Arc<K>, StorageError> {
         let round = self.round.load(Ordering::Acquire);
-        let held = self.users.get(&user).filter(|held| held.round == round);
-        let held = held.unwrap_or_else(|| {
-            let held = Arc::new(Held {
-                round,
-                state: Mutex::new(State {
-                    kept: None,
-                    pending: Vec::new(),
-                }),
-            });
-            self.users.insert(user, held.clone());
-            held
-        });
+        let held = self.held(user, round);
         if let Some(kept) = &held.lock().kept {
             return Ok(kept.clone());
         }
@@ -121,14 +121,53 @@ impl<K: Kept> Followed<K> {
         }
         let mut kept = K::load(view, user).await?;
         let mut state = held.lock();
-        for change in state.pending.drain(..) {
+        for change in std::mem::take(&mut state.pending) {
             if !kept.apply(change) {
                 self.users.invalidate(&user);
             }
         }
         let kept = Arc::new(kept);
         // Another request may have been first, and changes applied to its list since.
-        Ok(state.kept.get_or_insert(kept).clone())
+        let kept = state.kept.get_or_insert(kept).clone();
+        drop(state);
+        self.weigh(user, &held, kept.weight());
+        Ok(kept)
+    }
+
+    /// What there is of a user, of this round.
+    fn held(&self, user: UserNid, round: u64) -> Arc<Held<K>> {
+        let _placing = self.placing();
+        let held = self.users.get(&user).filter(|held| held.round == round);
+        held.unwrap_or_else(|| {
+            let held = Arc::new(Held {
+                round,
+                weight: AtomicU32::new(1),
+                state: Mutex::new(State {
+                    kept: None,
+                    pending: Vec::new(),
+                }),
+            });
+            self.users.insert(user, held.clone());
+            held
+        })
+    }
+
+    /// The cache asks for the weight of what is put into it: nobody knew it before it was read.
+    fn weigh(&self, user: UserNid, held: &Arc<Held<K>>, weight: usize) {
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        if held.weight.swap(weight, Ordering::Relaxed) == weight {
+            return;
+        }
+        let _placing = self.placing();
+        // What is forgotten already has missed changes.
+        let is_there = |now: Arc<Held<K>>| Arc::ptr_eq(&now, held);
+        if self.users.get(&user).is_some_and(is_there) {
+            self.users.insert(user, held.clone());
+        }
+    }
+
+    fn placing(&self) -> MutexGuard<'_, ()> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -223,28 +223,21 @@ impl Presence {
         status: Option<String>,
     ) -> Result<(), ganglion_model::MatrixError> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        let at_ms = inner.clock.now_ms();
-        let is_known = inner.people().person(who.user_nid).is_some_and(|person| {
-            person.status_at > 0 && person.status.as_deref() == status.as_deref()
-        });
+        let now = inner.clock.now_ms();
         let active = state == State::Online;
-        if !is_known {
-            let status = StatusMessage {
+        let command = Command::SetPresence(SetPresence {
+            state: state.number(),
+            last_active_ms: if active { now } else { 0 },
+            status: Some(StatusMessage {
                 text: status.clone(),
-                at_ms,
-            };
-            let command = Command::SetPresence(SetPresence {
-                state: state.number(),
-                last_active_ms: if active { at_ms } else { 0 },
-                status: Some(status),
-            });
-            inner
-                .commands
-                .user(who.user_id, CommandId::random(), command)
-                .await?;
-            inner.kept.insert(who.user_nid, ());
-        }
-        let status = (!is_known).then_some(soft::Status {
+            }),
+        });
+        // Always: only the owner knows whether it is another one, and which is the last.
+        let done = inner
+            .commands
+            .user(who.user_id, CommandId::random(), command)
+            .await?;
+        let status = done.value.parse().ok().map(|at_ms| soft::Status {
             text: status,
             at_ms,
         });
@@ -264,6 +257,12 @@ impl Presence {
             last_active_ago: shown.last_active_ago,
             status_msg: shown.status.as_deref().map(str::to_owned),
         })
+    }
+
+    /// True if two users are surely in the same room, as far as the logs are applied here.
+    pub(crate) fn share_room(&self, user: UserNid, other: UserNid) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_some_and(|inner| inner.people().share_room(user, other))
     }
 
     /// Whether nothing is heard of anybody because Redis is away.
@@ -293,6 +292,18 @@ impl Presence {
             Some(inner) => inner.people().told(asking),
             None => (Vec::new(), asking.since.unwrap_or_default()),
         }
+    }
+
+    /// Whether somebody else in one of these rooms, which are in order, may have changed after a place.
+    #[must_use]
+    pub(crate) fn has_changed_in(
+        &self,
+        since: SoftPlace,
+        user: UserNid,
+        rooms: &[RoomNid],
+    ) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_some_and(|inner| inner.people().has_changed_in(since, user, rooms))
     }
 
     /// Whether somebody may have changed after a place.
@@ -382,6 +393,7 @@ impl PresenceStart {
         let back = Duration::from_millis(settings.offline_ms);
         let waking = following.waking(stop.clone());
         tasks.spawn(waking);
+        tasks.spawn(following.reloading(stop.clone()));
         tasks.spawn(async move { follow(STREAM, stream, &following, back, stop).await });
     }
 }

@@ -24,18 +24,58 @@ use crate::users::RoomList;
 /// Receipts of others that one response tells of a room at most: the newest.
 const MOST_OF_OTHERS: usize = 500;
 
+/// Receipts for threads that are remembered, and told of, of one user in a room: those that came last.
+const MOST_OF_THREADS: usize = 1_000;
+
+/// Receipts that count as one user more among those that are remembered.
+const RECEIPTS_PER_WEIGHT: usize = 100;
+
 const RECEIPT: &str = "m.receipt";
 
-/// All receipts of one user, public and private: the newest of each room, kind and thread.
+/// All receipts of one user, public and private: the newest of each room, kind and thread. Of a room's
+/// threads only the receipts that came last, at most [`MOST_OF_THREADS`].
 #[derive(Debug, Clone, Default)]
-pub struct OwnReceipts(BTreeMap<RoomNid, Vec<Arc<Receipt>>>);
+pub struct OwnReceipts(BTreeMap<RoomNid, Arc<OfRoom>>);
+
+#[derive(Debug, Clone, Default)]
+struct OfRoom {
+    receipts: HashMap<ReceiptKey, Arc<Receipt>>,
+    /// Those of threads, in the order in which they came.
+    threads: BTreeMap<Position, ReceiptKey>,
+}
+
+impl OfRoom {
+    fn apply(&mut self, receipt: Arc<Receipt>) {
+        let key = &receipt.key;
+        if let Some(known) = self.receipts.get(key) {
+            if known.pos >= receipt.pos {
+                return;
+            }
+            self.threads.remove(&known.pos);
+        }
+        if is_of_thread(key) {
+            self.threads.insert(receipt.pos, key.clone());
+        }
+        self.receipts.insert(key.clone(), receipt);
+        if self.threads.len() > MOST_OF_THREADS
+            && let Some((_, oldest)) = self.threads.pop_first()
+        {
+            self.receipts.remove(&oldest);
+        }
+    }
+}
+
+/// Whether a receipt is of one thread, and not of the main timeline or the whole room.
+fn is_of_thread(key: &ReceiptKey) -> bool {
+    !matches!(key.thread.as_str(), "" | "main")
+}
 
 impl OwnReceipts {
     /// Those of one room, in no order. A receipt's `event_pos` is the place up to which it reads; its
     /// key tells the thread.
-    #[must_use]
-    pub fn of_room(&self, room: RoomNid) -> &[Arc<Receipt>] {
-        self.0.get(&room).map(Vec::as_slice).unwrap_or_default()
+    pub fn of_room(&self, room: RoomNid) -> impl Iterator<Item = &Arc<Receipt>> {
+        let of_room = self.0.get(&room).into_iter();
+        of_room.flat_map(|of_room| of_room.receipts.values())
     }
 
     /// Up to where the user has read a room, whichever of `m.read` and `m.read.private` is ahead, by
@@ -58,20 +98,22 @@ impl Kept for OwnReceipts {
 
     async fn load(view: &mut View, user: UserNid) -> Result<Self, StorageError> {
         let mut all = Self::default();
-        for receipt in stored::of_user(view.snapshot().await?, user).await? {
+        let most = i64::try_from(MOST_OF_THREADS).unwrap_or(i64::MAX);
+        for receipt in stored::of_user(view.snapshot().await?, user, most).await? {
             all.apply(Arc::new(receipt));
         }
         Ok(all)
     }
 
     fn apply(&mut self, receipt: Arc<Receipt>) -> bool {
-        let receipts = self.0.entry(receipt.key.room_nid).or_default();
-        match receipts.iter_mut().find(|known| known.key == receipt.key) {
-            Some(known) if known.pos >= receipt.pos => {}
-            Some(known) => *known = receipt,
-            None => receipts.push(receipt),
-        }
+        let of_room = self.0.entry(receipt.key.room_nid).or_default();
+        Arc::make_mut(of_room).apply(receipt);
         true
+    }
+
+    fn weight(&self) -> usize {
+        let counts = self.0.values().map(|of_room| of_room.receipts.len());
+        1 + counts.sum::<usize>() / RECEIPTS_PER_WEIGHT
     }
 }
 
@@ -131,6 +173,7 @@ impl Receipts {
     fn add(&mut self, found: Vec<Arc<Receipt>>, user: UserNid, wanted: &RoomEventFilter) {
         let mut known = HashSet::new();
         let mut of_others: HashMap<RoomNid, usize> = HashMap::new();
+        let mut own_threads: HashMap<RoomNid, usize> = HashMap::new();
         for receipt in found {
             let key = &receipt.key;
             let own = key.user_nid == user;
@@ -145,6 +188,11 @@ impl Receipts {
                 continue;
             }
             *count += usize::from(!own);
+            let threads = own_threads.entry(key.room_nid).or_default();
+            *threads += usize::from(own && is_of_thread(key));
+            if *threads > MOST_OF_THREADS && own && is_of_thread(key) {
+                continue;
+            }
             self.0.entry(key.room_nid).or_default().push(receipt);
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::soft::{Publisher, Soft, follow};
 use crate::tail::Tail;
-use crate::users::RoomList;
+use crate::users::{RoomList, UserRoom};
 use lists::Lists;
 
 /// The longest that one request makes somebody type.
@@ -105,9 +105,15 @@ impl Typing {
         });
     }
 
-    /// What has changed after a token in the rooms of a list; without one, where somebody types now.
-    pub(crate) fn told(&self, since: Option<(SoftPlace, bool)>, list: &RoomList) -> Told {
-        self.lists().told(since, list)
+    /// What has changed after a token in the joined rooms of a list; without one, where somebody types
+    /// now.
+    pub(crate) fn told(
+        &self,
+        since: Option<(SoftPlace, bool)>,
+        list: &RoomList,
+        is_joined: impl Fn(&UserRoom) -> bool,
+    ) -> Told {
+        self.lists().told(since, list, is_joined)
     }
 
     /// Who types in a room now.

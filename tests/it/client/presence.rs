@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ganglion_model::SyncToken;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -221,4 +222,18 @@ async fn presence_refuses() {
         .get("/presence/nonsense/status")
         .await
         .fails(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn a_forged_place_in_a_token_is_no_failure() {
+    let (alice, bob, _room) = pair().await;
+    alice.sync(None, "").await;
+    let since = token(&hidden(&bob, None).await);
+    for at in [i64::MAX, i64::MIN] {
+        let mut forged = SyncToken::decode(&since).unwrap();
+        forged.presence.at = at;
+        forged.typing.at = at;
+        let news = hidden(&bob, Some(&forged.encode())).await;
+        hidden(&bob, Some(&token(&news))).await;
+    }
 }

@@ -7,7 +7,7 @@ use ganglion_proto::log;
 use ganglion_proto::persister::user_command::Command;
 use ganglion_proto::persister::{
     CreateFilter, Deactivate, ForgetRoom, Register, SetPassword, SetPresence, SetProfileField,
-    UserCommand,
+    StatusMessage, UserCommand,
 };
 use ganglion_storage::accounts::Standing;
 use ganglion_storage::batch::{
@@ -177,6 +177,7 @@ impl Draft {
         self.end_tokens(user, None, Ends::Devices);
         self.rows.profiles.retain(|row| row.user_nid != user);
         self.rows.presence.retain(|row| row.user_nid != user);
+        self.facts.statuses.remove(&user);
         if wish.erase {
             self.rows.filters.retain(|row| row.user_nid != user);
             let ours = |row: &AccountDataRow| row.user_nid == user;
@@ -306,23 +307,34 @@ impl Draft {
             .ok()
             .filter(|state| (0..=2).contains(state))
             .ok_or_else(|| MatrixError::invalid_param("not a state of presence"))?;
+        let mut value = String::new();
+        let mut new_status = None;
+        if let Some(StatusMessage { text }) = &set.status {
+            let (known, at) = self.facts.statuses.entry(user).or_default();
+            if known == text {
+                let at = at.to_string();
+                return Ok(Outcome::Unchanged(self.outcome(at)));
+            }
+            // In the order in which they come here, whatever the clocks say.
+            *at = self.now_ms.max(at.saturating_add(1));
+            known.clone_from(text);
+            new_status = Some((text.clone(), *at));
+            value = at.to_string();
+        }
         let mut row = PresenceRow {
             user_nid: user,
             state,
             last_active: set.last_active_ms.max(0),
-            status: set.status.clone().map(|status| (status.text, status.at_ms)),
+            status: new_status,
             updated_at: self.now_ms,
         };
         if let Some(earlier) = self.rows.presence.iter().position(|p| p.user_nid == user) {
             let earlier = self.rows.presence.swap_remove(earlier);
             row.last_active = row.last_active.max(earlier.last_active);
-            let set_at = |row: &PresenceRow| row.status.as_ref().map_or(0, |(_, at)| *at);
-            if set_at(&earlier) > set_at(&row) {
-                row.status = earlier.status;
-            }
+            row.status = row.status.or(earlier.status);
         }
         self.rows.presence.push(row);
-        Ok(self.done(String::new()))
+        Ok(self.done(value))
     }
 
     /// Adds a log entry; returns its position.

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) registration_tokens: HashMap<String, RegistrationTokenRecord>,
     /// The profiles of users that change theirs.
     pub(super) profiles: HashMap<UserNid, BTreeMap<String, Vec<u8>>>,
+    /// The status messages of users that set theirs, and when each was set.
+    pub(super) statuses: HashMap<UserNid, (Option<String>, i64)>,
     /// The rooms named by account data or to be forgotten, those that are known.
     pub(super) rooms: HashMap<String, RoomNid>,
     /// The account data that commands change in place: of the user, of the room or global, by type.
@@ -94,6 +96,7 @@ impl Facts {
         let mut login_tokens = Vec::new();
         let mut tokens = Vec::new();
         let mut profiles = Vec::new();
+        let mut statuses = Vec::new();
         let mut rooms = BTreeSet::new();
         for command in commands {
             let Some(user) = self.users.get(&command.user_id) else {
@@ -127,6 +130,7 @@ impl Facts {
                     rooms.extend([&follow.old_room, &follow.new_room]);
                 }
                 Some(Command::SetProfileField(_)) => profiles.push(*user),
+                Some(Command::SetPresence(set)) if set.status.is_some() => statuses.push(*user),
                 _ => {}
             }
         }
@@ -157,6 +161,13 @@ impl Facts {
             for (user, field, value) in accounts::profiles(primary, &profiles).await? {
                 self.profiles.entry(user).or_default().insert(field, value);
             }
+        }
+        if !statuses.is_empty() {
+            let found = accounts::presence(primary, &statuses).await?;
+            let statuses = found.into_iter();
+            self.statuses = statuses
+                .map(|record| (record.user_nid, (record.status_msg, record.status_at)))
+                .collect();
         }
         for room in rooms {
             if let Some(row) = intern::find_room(primary, room).await? {

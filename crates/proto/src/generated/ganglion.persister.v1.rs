@@ -486,8 +486,9 @@ pub struct SetProfileField {
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
 }
-/// The user's presence, kept for when Redis loses it. Written at most once a minute, unless it has a
-/// status message that is newer than the one that is there.
+/// The user's presence, kept for when Redis loses it. Written at most once a minute, unless it has
+/// another status message than the one that is there. With a status message the value returned is when
+/// it was set, in milliseconds since the epoch: the owner says so, later for each that differs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetPresence {
     /// 0 offline, 1 unavailable, 2 online.
@@ -505,9 +506,6 @@ pub struct StatusMessage {
     /// Absent: taken away.
     #[prost(string, optional, tag = "1")]
     pub text: ::core::option::Option<::prost::alloc::string::String>,
-    /// When it was set, in milliseconds since the epoch.
-    #[prost(int64, tag = "2")]
-    pub at_ms: i64,
 }
 /// The user's memberships in the room up to a position of the room's shard are forgotten.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -24,11 +24,14 @@ const WAKE_EVERY: Duration = Duration::from_secs(1);
 const MOST_WOKEN: usize = 1_000;
 /// Users whose rooms one statement reads.
 const LOADED_AT_ONCE: usize = 500;
+/// Between two reads of rooms of which changes may have been missed.
+const RELOAD_EVERY: Duration = Duration::from_millis(200);
 /// How long the stream waits for such a read.
 const LOAD_TIME: Duration = Duration::from_secs(2);
 
 type Rooms = Arc<Mutex<BTreeSet<RoomNid>>>;
 
+#[derive(Clone)]
 pub(super) struct Following {
     inner: Arc<Inner>,
     db: Database,
@@ -63,6 +66,52 @@ impl Following {
                 tail.wake_quiet_rooms(rooms, MOST_WOKEN);
                 let people = u32::try_from(inner.people().len()).unwrap_or(u32::MAX);
                 PRESENCE_PEOPLE.set(f64::from(people));
+            }
+        }
+    }
+
+    /// The task that reads anew what may have missed changes, piece by piece: the stream goes on
+    /// meanwhile with what is known.
+    pub(super) fn reloading(
+        &self,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let following = self.clone();
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(RELOAD_EVERY) => {}
+                }
+                let users = following.inner.people().load_stale(LOADED_AT_ONCE);
+                if !users.is_empty() && !following.load(&users).await {
+                    tokio::time::sleep(LOAD_TIME).await;
+                }
+            }
+        }
+    }
+
+    /// Reads the rooms of users; false if it fails.
+    async fn load(&self, users: &[UserNid]) -> bool {
+        match tokio::time::timeout(LOAD_TIME, self.read(users)).await {
+            Ok(Ok(read)) => {
+                for (user, rooms, status) in read {
+                    let is_news = self.inner.people().know(user, rooms, status);
+                    if is_news {
+                        self.note(user);
+                    }
+                }
+                true
+            }
+            result => {
+                let error = result.ok().and_then(Result::err);
+                let error = error.map_or_else(|| "no answer in time".to_owned(), |e| e.to_string());
+                tracing::warn!(
+                    error,
+                    "the rooms of users whose presence changed cannot be read"
+                );
+                self.inner.people().not_loaded(users);
+                false
             }
         }
     }
@@ -116,33 +165,16 @@ impl Soft for Following {
             .iter()
             .filter_map(|entry| soft::Presence::decode(entry.payload.clone()).ok())
             .collect();
-        let mut heard_of = Some(&decoded);
-        loop {
-            let heard_of = heard_of.take().into_iter().flatten();
-            let heard_of = heard_of.map(|entry| (UserNid(entry.user_nid), entry.user_id.as_str()));
-            let users = self.inner.people().load(heard_of, LOADED_AT_ONCE);
-            if users.is_empty() {
-                return;
-            }
-            match tokio::time::timeout(LOAD_TIME, self.read(&users)).await {
-                Ok(Ok(read)) => {
-                    for (user, rooms, status) in read {
-                        self.inner.people().know(user, rooms, status);
-                    }
-                }
-                result => {
-                    let error = result.ok().and_then(Result::err);
-                    let error =
-                        error.map_or_else(|| "no answer in time".to_owned(), |e| e.to_string());
-                    tracing::warn!(
-                        error,
-                        "the rooms of users whose presence changed cannot be read"
-                    );
-                    self.inner.people().not_loaded(&users);
-                    return;
-                }
+        let heard_of = decoded.iter();
+        let heard_of = heard_of.map(|entry| (UserNid(entry.user_nid), entry.user_id.as_str()));
+        let mut users = self.inner.people().load(heard_of);
+        while !users.is_empty() {
+            let now = users.split_off(users.len().saturating_sub(LOADED_AT_ONCE));
+            if !self.load(&now).await {
+                break;
             }
         }
+        self.inner.people().not_loaded(&users);
     }
 
     fn apply(&self, entry: &SoftEntry) {

@@ -1,6 +1,9 @@
 //! The users of whom something is heard, in memory and bounded; all of it follows from the stream, the
 //! time, and the rooms that they are in.
 
+mod present;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -11,14 +14,12 @@ use tokio::time::Instant;
 
 use super::derive::{Derived, Device, State, Times, derive};
 use crate::soft::{Applied, end_of, place_of};
+use present::Present;
 
 /// Users in memory; beyond it those go first who are offline for longest.
 const MOST_PEOPLE: usize = 100_000;
 /// Devices of one user; beyond it the one goes that was not seen for longest.
 const MOST_DEVICES: usize = 20;
-/// Users told of in one response; the rest comes with the next.
-const MOST_TOLD: usize = 500;
-
 pub(super) struct People {
     pub(super) applied: Applied,
     people: HashMap<UserNid, Person>,
@@ -26,6 +27,8 @@ pub(super) struct People {
     timers: BTreeSet<(i64, UserNid)>,
     /// Whose rooms are to be read.
     stale: BTreeSet<UserNid>,
+    /// Who of them is not offline, by room.
+    present: Present,
     times: Times,
     /// Redis's time at a moment of ours.
     clock: (i64, Instant),
@@ -84,6 +87,7 @@ impl People {
             changes: BTreeSet::new(),
             timers: BTreeSet::new(),
             stale: BTreeSet::new(),
+            present: Present::default(),
             times,
             clock: (0, Instant::now()),
         }
@@ -118,52 +122,72 @@ impl People {
         }
     }
 
-    /// Of these users and those in memory, at most `most` whose rooms must be read. From now on their
-    /// changes are noted; [`People::know`] ends that.
+    /// Those of these users whose rooms must be read. From now on their changes are noted;
+    /// [`People::know`] ends that.
     pub(super) fn load<'a>(
         &mut self,
         heard_of: impl Iterator<Item = (UserNid, &'a str)>,
-        most: usize,
     ) -> Vec<UserNid> {
+        let mut users = Vec::new();
         for (user, user_id) in heard_of {
             self.enter(user, user_id);
-        }
-        let mut users = Vec::new();
-        while users.len() < most
-            && let Some(user) = self.stale.pop_first()
-        {
-            if let Some(person) = self.people.get_mut(&user) {
-                person.rooms_are = Rooms::Loading(Vec::new());
-                users.push(user);
+            if self.stale.remove(&user) {
+                users.extend(self.begin_loading(user));
             }
         }
         users
     }
 
-    /// What was read of a user: the rooms in their order, and the status message with its time.
+    /// The same for at most `most` of those in memory.
+    pub(super) fn load_stale(&mut self, most: usize) -> Vec<UserNid> {
+        let mut users = Vec::new();
+        while users.len() < most
+            && let Some(user) = self.stale.pop_first()
+        {
+            users.extend(self.begin_loading(user));
+        }
+        users
+    }
+
+    fn begin_loading(&mut self, user: UserNid) -> Option<UserNid> {
+        let person = self.people.get_mut(&user)?;
+        person.rooms_are = Rooms::Loading(Vec::new());
+        Some(user)
+    }
+
+    /// What was read of a user: the rooms in their order, and the status message with its time. True if
+    /// others are to hear of the user.
     pub(super) fn know(
         &mut self,
         user: UserNid,
         rooms: Vec<RoomNid>,
         status: (Option<String>, i64),
-    ) {
+    ) -> bool {
         let Some(person) = self.people.get_mut(&user) else {
-            return;
+            return false;
         };
         let Rooms::Loading(changes) = std::mem::replace(&mut person.rooms_are, Rooms::Known) else {
             person.rooms_are = Rooms::Stale;
             self.stale.insert(user);
-            return;
+            return false;
         };
         let is_new = person.rooms != rooms;
+        if person.is_present() {
+            self.present.remove(user, &person.rooms);
+        }
         person.rooms = rooms;
         for (room, joined) in changes {
             person.member(room, joined);
         }
+        if person.is_present() {
+            self.present.add(user, &person.rooms);
+        }
         let new_status = person.set_status(status.0.as_deref(), status.1);
-        if (is_new || new_status) && person.changed_at > 0 {
+        let is_news = (is_new || new_status) && person.changed_at > 0;
+        if is_news {
             self.touch(user);
         }
+        is_news
     }
 
     /// The read of these users' rooms has failed.
@@ -184,12 +208,16 @@ impl People {
         if let Rooms::Loading(changes) = &mut person.rooms_are {
             changes.push((room, joined));
         }
-        let is_new = person.member(room, joined) && joined;
-        let is_present = person.derived.state != State::Offline;
-        if is_new && is_present {
-            self.touch(user);
+        if !person.member(room, joined) || !person.is_present() {
+            return false;
         }
-        is_new && is_present
+        if joined {
+            self.present.add(user, &[room]);
+            self.touch(user);
+        } else {
+            self.present.remove(user, &[room]);
+        }
+        joined
     }
 
     /// What a device says; true if others are to hear of it.
@@ -232,11 +260,14 @@ impl People {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// True if somebody may have changed after this place.
-    pub(super) fn has_changed(&self, since: SoftPlace) -> bool {
-        let last = self.changes.last().map(|(at, _)| *at);
-        let known = self.applied.known(since);
-        known.is_none_or(|known| last > Some(known))
+    /// True if two users are surely in the same room, as far as the logs are applied.
+    pub(super) fn share_room(&self, user: UserNid, other: UserNid) -> bool {
+        let known = |user| {
+            let person = self.people.get(&user)?;
+            (person.rooms_are == Rooms::Known).then_some(person)
+        };
+        let pair = known(user).zip(known(other));
+        pair.is_some_and(|(user, other)| user.shares(&other.rooms))
     }
 
     pub(super) fn person(&self, user: UserNid) -> Option<&Person> {
@@ -246,66 +277,6 @@ impl People {
     /// How many are in memory.
     pub(super) fn len(&self) -> usize {
         self.people.len()
-    }
-
-    /// What a client is told, and the place for its token.
-    pub(super) fn told(&self, asking: &Asking<'_>) -> (Vec<Shown>, SoftPlace) {
-        let token = asking.since.unwrap_or_default();
-        let mut now = self.applied.now(token);
-        let limit = asking.limit.min(MOST_TOLD);
-        let shares = |person: &Person| person.shares(asking.rooms);
-        let others = || {
-            let all = self.people.iter();
-            all.filter(|(user, _)| **user != asking.user)
-        };
-        let mut told: Vec<(UserNid, &Person)> = Vec::new();
-        let known = asking.since.and_then(|since| self.applied.known(since));
-        if let Some(known) = known {
-            for (at, user) in self.changes.range((known + 1, UserNid(i64::MIN))..) {
-                let Some(person) = self.people.get(user).filter(|person| shares(person)) else {
-                    continue;
-                };
-                if *user == asking.user {
-                    continue;
-                }
-                told.push((*user, person));
-                if told.len() >= limit {
-                    // The rest comes with the next response.
-                    now.at = *at;
-                    break;
-                }
-            }
-            let is_new = |(user, person): &(&UserNid, &Person)| {
-                person.derived.state != State::Offline
-                    && person.shares(asking.new_rooms)
-                    && !told.iter().any(|(other, _)| other == *user)
-            };
-            if !asking.new_rooms.is_empty() {
-                let new: Vec<_> = others().filter(is_new).take(limit).collect();
-                told.extend(new.into_iter().map(|(user, person)| (*user, person)));
-            }
-        } else {
-            // With a token that means nothing here the client may believe that somebody is there.
-            let all = asking.since.is_some();
-            let wanted = |person: &Person| {
-                (person.derived.state != State::Offline || all && person.changed_at > 0)
-                    && shares(person)
-            };
-            told = others()
-                .filter(|(_, person)| wanted(person))
-                .map(|(user, person)| (*user, person))
-                .collect();
-            told.sort_by_key(|(user, person)| {
-                (
-                    std::cmp::Reverse((person.derived.state, person.changed_at)),
-                    *user,
-                )
-            });
-            told.truncate(limit);
-        }
-        let clock = self.now_ms();
-        let shown = told.iter().map(|(_, person)| person.show(clock)).collect();
-        (shown, now)
     }
 
     /// Derives a user's presence anew at a time; true if others are to hear of it.
@@ -318,7 +289,13 @@ impl People {
             self.timers.remove(&(old, user));
         }
         self.timers.extend(next.map(|next| (next, user)));
+        let was_present = person.is_present();
         let changed = std::mem::replace(&mut person.derived, derived) != derived || new_status;
+        match (was_present, person.is_present()) {
+            (false, true) => self.present.add(user, &person.rooms),
+            (true, false) => self.present.remove(user, &person.rooms),
+            _ => {}
+        }
         if changed {
             self.note(user, place);
         }
@@ -435,6 +412,10 @@ impl Person {
             last_active_ago: (last_active > 0).then(|| (now - last_active).max(0)),
             status: self.status.clone(),
         }
+    }
+
+    fn is_present(&self) -> bool {
+        self.derived.state != State::Offline
     }
 
     /// True if the user is in one of these rooms, which are in order.

@@ -53,7 +53,7 @@ fn own_receipts_are_the_newest_of_each_key_in_any_order() {
     ] {
         assert!(own.apply(receipt));
     }
-    assert_eq!(own.of_room(ROOM).len(), 4);
+    assert_eq!(own.of_room(ROOM).count(), 4);
     let places: Vec<_> = own.read_up_to(ROOM).into_iter().collect();
     assert_eq!(places, vec![("", 7), ("$root", 9), ("main", 4)]);
     assert!(own.read_up_to(RoomNid(2)).is_empty());
@@ -130,4 +130,29 @@ fn threads_come_in_events_of_their_own() {
     );
     assert_eq!(written(&receipts, 1).as_array().unwrap().len(), 1);
     assert_eq!(written(&[], 9), json!([]));
+}
+
+#[test]
+fn of_too_many_threads_the_receipts_that_came_last_stay() {
+    let most = i64::try_from(MOST_OF_THREADS).unwrap();
+    let mut all = vec![read(1, "", (1, 1)), private(1, "main", (2, 2))];
+    all.extend((3..most + 13).map(|pos| read(1, &format!("$t{pos}"), (pos, pos))));
+    let mut own = OwnReceipts::default();
+    for receipt in all.iter().rev().chain(&all) {
+        own.apply(receipt.clone());
+    }
+    // The oldest one that is left is read again: the next goes instead of it.
+    own.apply(read(1, "$t13", (most + 20, most + 20)));
+    own.apply(read(1, "$new", (most + 21, most + 21)));
+    let places = own.read_up_to(ROOM);
+    assert_eq!(places.len(), MOST_OF_THREADS + 2);
+    assert_eq!((places[""], places["main"]), (1, 2));
+    assert_eq!(places["$t13"], most + 20);
+    assert!(!places.contains_key("$t12") && !places.contains_key("$t14"));
+    assert_eq!(
+        own.weight(),
+        1 + (MOST_OF_THREADS + 2) / RECEIPTS_PER_WEIGHT
+    );
+    all.reverse();
+    assert_eq!(told(all, &json!({})).len(), MOST_OF_THREADS + 2);
 }

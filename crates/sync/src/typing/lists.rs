@@ -9,7 +9,7 @@ use ganglion_stream::SoftId;
 
 use super::{LONGEST_TYPING, Told};
 use crate::soft::{Applied, end_of, place_of};
-use crate::users::RoomList;
+use crate::users::{RoomList, UserRoom};
 
 /// Who types at once, in all rooms; more are not noticed.
 const MOST_TYPING: usize = 50_000;
@@ -146,43 +146,49 @@ impl Lists {
     }
 
     /// See [`super::Typing::told`].
-    pub(super) fn told(&self, since: Option<(SoftPlace, bool)>, list: &RoomList) -> Told {
+    pub(super) fn told(
+        &self,
+        since: Option<(SoftPlace, bool)>,
+        list: &RoomList,
+        is_joined: impl Fn(&UserRoom) -> bool,
+    ) -> Told {
         let token = since.map(|(place, _)| place).unwrap_or_default();
-        let ours = |room: &&RoomNid| list.contains_key(*room);
+        let ours = |nid: &RoomNid| list.get(nid).is_some_and(|room| is_joined(room));
+        let active: Vec<RoomNid> = if self.active.len() < list.len() {
+            let active = self.active.iter().copied();
+            active.filter(ours).collect()
+        } else {
+            let active = list.keys().filter(|nid| self.active.contains(*nid));
+            active.copied().filter(ours).collect()
+        };
         let mut told = Told {
             now: self.applied.now(token),
-            sees_typing: self.active.iter().any(|room| ours(&room)),
+            sees_typing: !active.is_empty(),
             rooms: HashMap::new(),
         };
         match (since, self.applied.known(token)) {
             (Some(_), Some(known)) if known >= self.applied.at => {}
             (Some(_), Some(known)) => {
-                let changed = |room: &Room| room.changed_at > known;
+                let changed =
+                    |(nid, room): &(&RoomNid, &Room)| room.changed_at > known && ours(nid);
+                let told_of = |(nid, room): (&RoomNid, &Room)| (*nid, room.list());
                 told.rooms = if self.rooms.len() < list.len() {
-                    let rooms = self.rooms.iter().filter(|(nid, _)| ours(nid));
-                    rooms
-                        .filter(|(_, room)| changed(room))
-                        .map(|(nid, room)| (*nid, room.list()))
-                        .collect()
+                    let rooms = self.rooms.iter();
+                    rooms.filter(changed).map(told_of).collect()
                 } else {
-                    let rooms = list
-                        .keys()
-                        .filter_map(|nid| Some((*nid, self.rooms.get(nid)?)));
-                    rooms
-                        .filter(|(_, room)| changed(room))
-                        .map(|(nid, room)| (nid, room.list()))
-                        .collect()
+                    let rooms = list.keys();
+                    let rooms = rooms.filter_map(|nid| Some((nid, self.rooms.get(nid)?)));
+                    rooms.filter(changed).map(told_of).collect()
                 };
             }
             // Nobody knows in which rooms the client sees somebody type: the truth of all ends it.
             (Some((_, true)), None) => {
-                told.rooms = list.keys().map(|nid| (*nid, self.in_room(*nid))).collect();
+                let rooms = list.keys().filter(|nid| ours(nid));
+                told.rooms = rooms.map(|nid| (*nid, self.in_room(*nid))).collect();
             }
             (None, _) | (Some((_, false)), None) => {
-                let rooms = self.active.iter().filter(ours);
-                told.rooms = rooms
-                    .filter_map(|nid| Some((*nid, self.rooms.get(nid)?.list())))
-                    .collect();
+                let rooms = active.into_iter();
+                told.rooms = rooms.map(|nid| (nid, self.in_room(nid))).collect();
             }
         }
         told

@@ -54,17 +54,15 @@ pub(crate) async fn get(
 }
 
 async fn share_room(app: &AppState, caller: &Caller, user: UserNid) -> Result<bool, MatrixError> {
+    let pair = (caller.user_nid, user);
+    if app.sync.knows_shared_room(&caller.barrier, pair).await {
+        return Ok(true);
+    }
     let mut view = caller.view(app);
     let snapshot = view.snapshot().await.map_err(storage_error)?;
-    let joined = memberships::joined_rooms(snapshot, &[caller.user_nid, user])
+    memberships::share_room(snapshot, caller.user_nid, user)
         .await
-        .map_err(storage_error)?;
-    let (mine, theirs): (Vec<_>, Vec<_>) = joined
-        .into_iter()
-        .partition(|(member, _)| *member == caller.user_nid);
-    Ok(theirs
-        .iter()
-        .any(|(_, room)| mine.binary_search_by_key(room, |(_, room)| *room).is_ok()))
+        .map_err(storage_error)
 }
 
 /// What was written of a user who was not heard of lately: offline, unless nobody can be heard.

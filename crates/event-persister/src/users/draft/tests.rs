@@ -568,3 +568,46 @@ fn reports_are_bounded() {
     assert_eq!(draft.rows.reports.len(), 1);
     assert_eq!(draft.next, NEXT, "reports are no entries of the log");
 }
+
+fn status(text: Option<&str>) -> Command {
+    Command::SetPresence(SetPresence {
+        state: 2,
+        last_active_ms: 0,
+        status: Some(StatusMessage {
+            text: text.map(str::to_owned),
+        }),
+    })
+}
+
+#[test]
+fn the_owner_says_which_status_message_is_the_last() {
+    let mut draft = draft(true);
+    // Written by somebody whose clock was ahead.
+    let known = (Some("there".to_owned()), 5_000);
+    draft.facts.statuses.insert(UserNid(1), known);
+    assert_eq!(
+        run(&mut draft, status(Some("there"))).unwrap().value,
+        "5000"
+    );
+    assert!(draft.rows.presence.is_empty(), "nothing to write");
+    assert_eq!(run(&mut draft, status(Some("here"))).unwrap().value, "5001");
+    assert_eq!(
+        run(&mut draft, status(Some("there"))).unwrap().value,
+        "5002"
+    );
+    // The state alone leaves the message as it is.
+    let state = Command::SetPresence(SetPresence::default());
+    run(&mut draft, state).unwrap();
+    let [row] = draft.rows.presence.as_slice() else {
+        panic!("one row of a user");
+    };
+    assert_eq!(row.status, Some((Some("there".to_owned()), 5_002)));
+    assert_eq!(run(&mut draft, status(None)).unwrap().value, "5003");
+}
+
+#[test]
+fn the_first_status_message_is_of_the_time_of_the_batch() {
+    let mut draft = draft(true);
+    assert_eq!(run(&mut draft, status(None)).unwrap().value, "0");
+    assert_eq!(run(&mut draft, status(Some("here"))).unwrap().value, "1000");
+}

@@ -29,7 +29,7 @@ fn id(ms: i64) -> SoftId {
 fn people() -> People {
     let mut people = People::new(TIMES);
     people.begin(7, 1_000);
-    let users = people.load([(A, "@u1:x"), (B, "@u2:x")].into_iter(), 10);
+    let users = people.load([(A, "@u1:x"), (B, "@u2:x")].into_iter());
     assert_eq!(users, [A, B]);
     people.know(A, vec![ROOM], (None, 0));
     people.know(B, vec![OTHER], (None, 0));
@@ -107,12 +107,12 @@ fn changes_of_rooms_while_they_are_read_are_not_lost() {
     let mut people = people();
     people.apply(id(2_000), &entry(A, State::Online, 0));
     people.rooms_are_stale();
-    assert_eq!(people.load(std::iter::empty(), 10), [A, B]);
+    assert_eq!(people.load_stale(10), [A, B]);
     people.member(A, ROOM, false);
     people.know(A, vec![ROOM, OTHER], (None, 0));
     assert!(told(&people, None).0.is_empty());
     people.not_loaded(&[B]);
-    assert_eq!(people.load(std::iter::empty(), 10), [B]);
+    assert_eq!(people.load_stale(10), [B]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn what_does_not_fit_comes_with_the_next_response() {
     let mut people = People::new(TIMES);
     people.begin(7, 1_000);
     let users: Vec<UserNid> = (1..=5).map(UserNid).collect();
-    people.load(users.iter().map(|user| (*user, "@u:x")), 10);
+    people.load(users.iter().map(|user| (*user, "@u:x")));
     for (ms, user) in (2_000..).zip(&users) {
         people.know(*user, vec![ROOM], (None, 0));
         people.apply(id(ms), &entry(*user, State::Online, 0));
@@ -184,4 +184,77 @@ fn another_life_of_redis_tells_all_again() {
     assert_eq!(told(&people, Some(now)).0, a(State::Offline));
     // Who was away meanwhile hears that A is gone, too.
     assert_eq!(told(&people, Some(before)).0, a(State::Offline));
+}
+
+#[test]
+fn who_waits_is_not_concerned_with_strangers() {
+    let mut people = people();
+    let (_, start) = told(&people, None);
+    let me = UserNid(3);
+    people.apply(id(2_000), &entry(B, State::Online, 0));
+    assert!(people.has_changed(start));
+    assert!(!people.has_changed_in(start, me, &[ROOM]));
+    assert!(people.has_changed_in(start, me, &[OTHER]));
+    assert!(!people.has_changed_in(start, B, &[OTHER]), "the own change");
+    people.apply(id(2_001), &entry(A, State::Online, 0));
+    assert!(people.has_changed_in(start, me, &[ROOM]));
+    let (_, now) = told(&people, Some(start));
+    assert!(!people.has_changed_in(now, me, &[ROOM, OTHER]));
+    people.begin(8, 2_010);
+    assert!(people.has_changed_in(now, me, &[ROOM]), "another life");
+}
+
+#[test]
+fn who_is_present_is_found_by_room_whatever_changes() {
+    let mut people = people();
+    let present = |people: &People, room| people.present.in_rooms(&[room], 9);
+    people.apply(id(2_000), &entry(A, State::Online, 0));
+    assert_eq!(present(&people, ROOM), BTreeSet::from([A]));
+    people.member(A, OTHER, true);
+    people.member(A, ROOM, false);
+    assert!(present(&people, ROOM).is_empty());
+    assert_eq!(present(&people, OTHER), BTreeSet::from([A]));
+    people.rooms_are_stale();
+    people.load_stale(10);
+    people.know(A, vec![ROOM], (None, 0));
+    assert_eq!(present(&people, ROOM), BTreeSet::from([A]));
+    assert!(present(&people, OTHER).is_empty());
+    people.complete(2_050);
+    assert!(present(&people, ROOM).is_empty());
+}
+
+#[test]
+fn a_forged_place_is_no_panic() {
+    let mut people = people();
+    people.apply(id(2_000), &entry(A, State::Online, 0));
+    for at in [i64::MAX, i64::MAX - 1, i64::MIN] {
+        let forged = SoftPlace { run: 7, at };
+        told_in(&people, Some(forged), &[OTHER]);
+        people.has_changed_in(forged, B, &[ROOM]);
+    }
+}
+
+#[test]
+fn who_is_heard_of_is_read_without_all_others() {
+    let mut people = people();
+    people.apply(id(2_000), &entry(A, State::Online, 0));
+    people.rooms_are_stale();
+    assert_eq!(people.load([(B, "@u2:x")].into_iter()), [B]);
+    assert!(people.load([(B, "@u2:x")].into_iter()).is_empty());
+    // Until they are read anew the rooms are those that were known.
+    assert_eq!(told(&people, None).0, a(State::Online));
+    assert_eq!(people.load_stale(1), [A]);
+    assert!(!people.know(A, vec![ROOM], (None, 0)), "nothing new");
+    assert!(people.load_stale(1).is_empty());
+}
+
+#[test]
+fn only_rooms_that_are_known_for_sure_are_shared() {
+    let mut people = people();
+    assert!(!people.share_room(A, B));
+    people.member(B, ROOM, true);
+    assert!(people.share_room(A, B));
+    people.rooms_are_stale();
+    assert!(!people.share_room(A, B));
+    assert!(!people.share_room(A, UserNid(9)));
 }
