@@ -6,11 +6,11 @@ import { short, tell } from "./story.mjs";
 
 const sender = (event) => short(event.getSender());
 
-export const text = (body) => ({ msgtype: "m.text", body });
+const text = (body) => ({ msgtype: "m.text", body });
 
 /** By `client`, in the room's main timeline. */
-export async function says(story, client, body) {
-    const { event_id: id } = await client.sendMessage(story.roomId, text(body));
+export async function says(story, client, body, more = {}) {
+    const { event_id: id } = await client.sendMessage(story.roomId, { ...text(body), ...more });
     return story.goesOn(`${short(client.getUserId())} says ${body}`, id);
 }
 
@@ -124,6 +124,11 @@ class Thread {
         const reaction = await client.sendEvent(this.story.roomId, this.root, "m.reaction", annotates(key, id));
         this.related.push({ id: reaction.event_id, line: `${short(client.getUserId())} reacts ${key}` });
         await this.goesOn();
+    }
+
+    /** A reply as the reader has it. */
+    event(reader, id) {
+        return reader.getRoom(this.story.roomId).getThread(this.root).findEventById(id);
     }
 
     /** The reader's user has written in it, be it the root. */

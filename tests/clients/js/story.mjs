@@ -47,6 +47,17 @@ export class Story {
         for (const reader of this.readers) await this.isTold(reader);
     }
 
+    /** A new room begins with these, in an order that is the server's choice. */
+    async begins(...lines) {
+        await until("the new room", () => {
+            const events = timeline(this.readers[0], this.roomId);
+            this.entries = events.map((event) => ({ line: tell(event), id: event.getId() }));
+            assert.deepEqual(this.entries.map((entry) => entry.line).sort(), lines.sort());
+            return true;
+        });
+        for (const reader of this.readers) await this.isTold(reader);
+    }
+
     /** An event was edited or redacted: it tells something else from now on. */
     becomes(id, line) {
         this.entries.find((entry) => entry.id === id).line = line;

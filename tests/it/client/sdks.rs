@@ -46,6 +46,20 @@ async fn js_sdk_talks_to_itself() {
 }
 
 #[tokio::test]
+async fn js_sdk_has_a_conversation_whole() {
+    let node = node().await;
+    let cluster = shared().await;
+    check(&[js(node, "whole.mjs", &[cluster.url(), &tag()]).await]);
+}
+
+#[tokio::test]
+async fn nio_has_a_conversation_whole() {
+    let python = python().await;
+    let cluster = shared().await;
+    check(&[nio(python, "whole.py", &[cluster.url(), &tag()]).await]);
+}
+
+#[tokio::test]
 async fn nio_and_js_sdk_talk_to_each_other() {
     let (python, node) = (python().await, node().await);
     let cluster = shared().await;
