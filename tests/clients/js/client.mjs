@@ -1,4 +1,4 @@
-// What both scenarios share: clients of matrix-js-sdk as it is, and waiting.
+// What the scenarios share: clients of matrix-js-sdk as it is, and waiting.
 
 import assert from "node:assert/strict";
 import * as sdk from "matrix-js-sdk";
@@ -13,9 +13,14 @@ const LONG_POLL_MS = 60_000;
 /** "GET /path" of what was asked for and is not served. */
 const unserved = new Set();
 
-/** The global fetch, which also notes what the server does not know. */
+/** The requests that are not answered yet, of all clients, but for long-polls. */
+const underway = new Set();
+
+/** The global fetch, which also notes what is under way and what the server does not know. */
 async function notingFetch(resource, options) {
-    const response = await fetch(resource, options);
+    const answer = fetch(resource, options);
+    if (!new URL(resource).pathname.endsWith("/sync")) underway.add(answer);
+    const response = await answer.finally(() => underway.delete(answer));
     if (response.status === 404 || response.status === 405) {
         const body = await response.clone().json().catch(() => ({}));
         if (body.errcode === "M_UNRECOGNIZED") {
@@ -53,7 +58,7 @@ export async function login(client) {
 }
 
 /** Syncs, until its first sync is done; with `timeline` by a filter of its own. */
-export async function start(client, { lazy, initial = 20, timeline }) {
+export async function start(client, { lazy, initial = 20, timeline, threads = false }) {
     let filter;
     if (timeline) {
         filter = new Filter(client.getUserId());
@@ -61,6 +66,7 @@ export async function start(client, { lazy, initial = 20, timeline }) {
     }
     await client.startClient({
         lazyLoadMembers: lazy,
+        threadSupport: threads,
         initialSyncLimit: initial,
         pollTimeout: LONG_POLL_MS,
         filter,
@@ -84,6 +90,11 @@ export async function until(what, is) {
         await new Promise((resolve) => setTimeout(resolve, 30));
     }
     throw new Error(`waited in vain for ${what}`, { cause: error });
+}
+
+/** Waits until no client asks the server for anything. */
+export async function quiet() {
+    await until("silence", () => underway.size === 0);
 }
 
 /** The room as this client has it in memory. */
@@ -116,12 +127,12 @@ export async function sees(client, roomId, expected) {
     });
 }
 
-/** Pages back to the beginning of the room, a few events at a time. */
-export async function scrollToStart(client, roomId) {
+/** Pages back to the beginning of the room, by default a few events at a time. */
+export async function scrollToStart(client, roomId, limit = 5) {
     const room = client.getRoom(roomId);
     for (let pages = 0; room.oldState.paginationToken !== null; pages++) {
         assert(pages < 50, "paging backwards does not end");
-        await client.scrollback(room, 5);
+        await client.scrollback(room, limit);
     }
     const first = room.getLiveTimeline().getEvents()[0];
     assert.equal(first.getType(), "m.room.create");

@@ -1,4 +1,4 @@
-"""What both scenarios share: users of matrix-nio as it is, and waiting."""
+"""What the scenarios share: users of matrix-nio as it is, and waiting."""
 
 import asyncio
 import ssl
