@@ -486,7 +486,9 @@ pub struct SetProfileField {
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
 }
-/// The user's presence, kept for when Redis loses it. Written at most once a minute, unless it has
+/// The user's presence, kept for when Redis loses it.
+///
+/// Written at most once a minute, unless it has
 /// another status message than the one that is there. With a status message the value returned is when
 /// it was set, in milliseconds since the epoch: the owner says so, later for each that differs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
