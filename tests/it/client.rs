@@ -2,6 +2,7 @@
 
 mod accounts;
 mod aliases;
+mod connections;
 mod context;
 mod conversation;
 mod devices;

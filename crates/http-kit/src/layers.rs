@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use crate::address::{ClientAddress, Peer};
 use crate::error::ApiError;
 use crate::ruma_body::BodyLimit;
+use crate::unread::Unread;
 
 static REQUESTS: Counter = Counter::new(
     "ganglion_http_requests_total",
@@ -94,13 +95,14 @@ async fn bounded(State(limits): State<Limits>, mut request: Request, next: Next)
     request.extensions_mut().insert(address);
     request.extensions_mut().insert(limits.body);
     let _counted = InWork::new();
+    let (request, unread) = Unread::watch(request);
     let work = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     let outcome = if parks {
         Some(work.await)
     } else {
         tokio::time::timeout(limits.timeout, work).await.ok()
     };
-    match outcome {
+    let response = match outcome {
         Some(Ok(response)) => response,
         Some(Err(_panic)) => {
             PANICS.increment(1);
@@ -111,6 +113,10 @@ async fn bounded(State(limits): State<Limits>, mut request: Request, next: Next)
             let error = MatrixError::new(504, "M_UNKNOWN", "the request took too long");
             ApiError(error).into_response()
         }
+    };
+    match unread {
+        Some(unread) => unread.discard(limits.body.0, response).await,
+        None => response,
     }
 }
 

@@ -12,6 +12,7 @@ mod layers;
 mod routes;
 mod ruma_body;
 mod serve;
+mod unread;
 
 pub use address::ClientAddress;
 pub use auth::{Authenticate, bearer_token};
