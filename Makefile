@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 GANGLION = $(if $(wildcard target/release/ganglion),target/release/ganglion,target/debug/ganglion)
 IN = $(if $(FOLDER),--folder $(FOLDER))
-BINARIES = --bin client-reader --bin event-persister --bin ganglion
+BINARIES = --bin client-reader --bin event-persister --bin pusher --bin ganglion
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status logs scale fmt lint layers test test-unit model complement helm proto

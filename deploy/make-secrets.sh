@@ -6,7 +6,7 @@ umask 077
 cd /secrets
 [ ! -e postgres/done ] || exit 0
 
-roles="client-reader event-persister"
+roles="client-reader event-persister pusher"
 work=$(mktemp -d)
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
     -subj "/CN=ganglion rpc" -keyout "$work/ca.key" -out "$work/ca.crt" 2>/dev/null
@@ -32,7 +32,7 @@ cp client-reader/* migration/
 cp postgres/migration migration/postgres-password
 rm -rf "$work"
 
-for owner in 65532:client-reader 65532:event-persister 65532:migration postgres:postgres; do
+for owner in 65532:client-reader 65532:event-persister 65532:pusher 65532:migration postgres:postgres; do
     chown -R "${owner%%:*}" "${owner#*:}"
 done
 touch postgres/done

@@ -10,5 +10,6 @@ SQL
 }
 user ganglion_client_reader client-reader ""
 user ganglion_event_persister event-persister ""
+user ganglion_pusher pusher ""
 user replication replication REPLICATION
 echo "host replication replication all scram-sha-256" >>"$PGDATA/pg_hba.conf"

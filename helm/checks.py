@@ -14,6 +14,7 @@ HELM, CHART, RENDERED = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys
 ROOT = CHART.parent.parent
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 MINIMAL = CHART / "ci" / "minimal-values.yaml"
+ROLES = ("client-reader", "event-persister", "pusher")
 
 
 def render(values, *settings):
@@ -39,10 +40,10 @@ def rendered(values, *settings):
 def scaling_changes_nothing_else():
     """n and n + 1 instances differ in that Deployment's `replicas` and in nothing more."""
     for values in VALUES:
-        scaled = [f"roles.{role}.replicas" for role in ("client-reader", "event-persister")]
+        scaled = [f"roles.{role}.replicas" for role in ROLES]
         for key in [*scaled, "router.replicas"]:
             role = key.split(".")[-2]
-            off = [f"roles.{r}.autoscaling.enabled=false" for r in ("client-reader", "event-persister")]
+            off = [f"roles.{r}.autoscaling.enabled=false" for r in ROLES]
             few, more = (rendered(values, *off, f"{key}={n}") for n in (3, 4))
             assert few.keys() == more.keys(), key
             for name, document in few.items():
@@ -103,7 +104,7 @@ def only_the_persister_signs():
 def grace_is_longer_than_the_drain():
     for drain_ms in (25_000, 60_000):
         named = rendered(MINIMAL, f"config.cluster.drain_ms={drain_ms}")
-        for role in ("client-reader", "event-persister"):
+        for role in ROLES:
             spec = named["Deployment", f"test-ganglion-{role}"]["spec"]["template"]["spec"]
             assert spec["terminationGracePeriodSeconds"] * 1000 > drain_ms, role
 

@@ -7,6 +7,7 @@ mod nul;
 pub(crate) mod owners;
 mod presence;
 mod primary;
+mod pusher;
 mod redis;
 mod replica;
 mod retries;

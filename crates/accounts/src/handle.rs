@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ganglion_cluster::Follower;
 use ganglion_model::{AccessToken, Clock, MatrixError, Shard, UserNid};
+use ganglion_push_rules as push_rules;
 use ganglion_storage::accounts::{
     self as rows, AccountRecord, DeviceRecord, TokenRecord, TokenStage,
 };
@@ -15,7 +16,6 @@ use ruma::push::Ruleset;
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
 
-use crate::push_rules;
 use crate::tokens::{Identity, Known, TokenCache, UserKind};
 
 static LOOKUPS: Counter = Counter::new(

@@ -10,7 +10,6 @@
 mod handle;
 pub mod passwords;
 pub mod profile;
-pub mod push_rules;
 mod tokens;
 pub mod uia;
 pub mod usernames;

@@ -107,7 +107,7 @@ impl TokenCache {
     pub fn new(capacity: usize) -> Self {
         Self {
             known: Cache::new(u64::try_from(capacity).unwrap_or(u64::MAX)),
-            shards: Shard::all().map(|_| Mutex::default()).collect(),
+            shards: Shard::followed().map(|_| Mutex::default()).collect(),
             era: AtomicU64::new(0),
         }
     }

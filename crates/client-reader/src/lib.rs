@@ -126,7 +126,7 @@ async fn app(
     let follow = Follow {
         db: db.clone(),
         streams,
-        shards: Shard::all().collect(),
+        shards: Shard::followed().collect(),
         settings: config.cluster.clone(),
         clock: context.clock.clone(),
         stop: stop.clone(),

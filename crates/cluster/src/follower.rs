@@ -97,7 +97,7 @@ impl Follower {
     pub async fn start(follow: Follow, apply: Arc<dyn Apply>) -> Result<Self, StorageError> {
         let heads = follow.db.heads().await?;
         let generation = heads.generation;
-        let places = Shard::all()
+        let places = Shard::followed()
             .map(|shard| {
                 watch::Sender::new(Place {
                     generation,

@@ -14,9 +14,11 @@ pub mod follower;
 pub mod membership;
 pub mod owner;
 pub mod rates;
+pub mod retention;
 
 mod backoff;
 
 pub use commands::{Commands, Done};
 pub use follower::{Apply, Follower, LogBatch};
 pub use membership::{Cluster, Join, ShardMap};
+pub use retention::Retention;

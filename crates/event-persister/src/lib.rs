@@ -3,7 +3,6 @@
 mod build_create;
 mod grpc;
 mod ids;
-mod retention;
 mod rooms;
 mod shared;
 mod users;
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use ganglion_cluster::owner::{Owners, Start};
-use ganglion_cluster::{Cluster, Commands, Join};
+use ganglion_cluster::{Cluster, Commands, Join, Retention};
 use ganglion_event_rules::SigningKey;
 use ganglion_model::ShardFamily;
 use ganglion_proto::persister::room_writer_server::RoomWriterServer;
@@ -28,7 +27,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::ids::Ids;
-use crate::retention::Retention;
 use crate::rooms::RoomShard;
 use crate::shared::Shared;
 use crate::users::UserShard;
@@ -91,6 +89,7 @@ impl Service for EventPersister {
             signing_key: signing_key(&context)?,
             limits: config.limits.clone(),
             clock: context.clock.clone(),
+            default_rules: Default::default(),
         });
         let clients = RpcClients::new(&config.rpc).map_err(anyhow::Error::msg)?;
         Ok(Self {
@@ -124,7 +123,7 @@ impl Service for EventPersister {
             db: self.shared.db.clone(),
             clock: self.context.clock.clone(),
             keep: Duration::from_millis(self.context.config.cluster.retention_ms),
-            owned: [rooms.owned_changes(), users.owned_changes()],
+            owned: vec![rooms.owned_changes(), users.owned_changes()],
         };
         let drain = self.context.drain.clone();
         self.context.tasks.spawn("retention", retention.run(drain));

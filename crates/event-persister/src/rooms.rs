@@ -5,6 +5,7 @@
 //! loaded. Every command works on a [`part::Part`] of its own, merged into the batch if it succeeds.
 
 mod alias;
+mod counts;
 mod create;
 mod entrants;
 mod follow_upgrade;
@@ -210,6 +211,7 @@ impl ShardWriter for RoomShard {
         }
         for room in self.rooms.values_mut() {
             room.recent.clear();
+            room.running.committed();
             room.related.committed();
         }
     }

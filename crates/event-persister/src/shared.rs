@@ -18,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) signing_key: SigningKey,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
+    pub(crate) default_rules: ganglion_push_rules::DefaultRules,
 }
 
 impl Shared {

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = built_in![
     4 "0004_user_logs",
     5 "0005_partitions_and_rights",
     6 "0006_receipts",
+    7 "0007_notifications",
     8 "0008_presence",
     9 "0009_moderation",
     10 "0010_spaces_and_annotations",

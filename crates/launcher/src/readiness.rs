@@ -1,6 +1,7 @@
 //! Waiting until all of it works.
 
 use anyhow::Context as _;
+use ganglion_model::shard::{ALL_SHARDS, FOLLOWED_SHARDS};
 
 use crate::balancer::DEFAULT;
 use crate::cluster::LocalCluster;
@@ -41,7 +42,7 @@ impl LocalCluster {
         .await
     }
 
-    /// Waits until running instances own all shards.
+    /// Waits until running instances own all shards of the roles that run.
     async fn wait_owners(&self) -> anyhow::Result<()> {
         let dsn = self.postgres().dsn(Server::Primary, "ganglion");
         let client = database::connect(&dsn, None).await?;
@@ -51,7 +52,10 @@ impl LocalCluster {
             .map(|(role, number)| format!("{role}-{number}"))
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let query = "SELECT count(*) FILTER (WHERE owner = ANY ($1)) = count(*) FROM shards";
+        let pushers = self.members.keys().any(|(role, _)| *role == Role::Pusher);
+        let shards = if pushers { ALL_SHARDS } else { FOLLOWED_SHARDS };
+        let query = "SELECT count(*) FILTER (WHERE owner = ANY ($1)) = count(*) FROM shards \
+            WHERE shard < $2";
         let what = "waiting for owners of all shards";
         wait::until(&self.children, &names, what, wait::PATIENCE, || async {
             let facts = self.facts();
@@ -61,7 +65,7 @@ impl LocalCluster {
                 .map(|process| process.instance)
                 .collect();
             let row = client
-                .query_one(query, &[&ours])
+                .query_one(query, &[&ours, &i16::from(shards)])
                 .await
                 .context("look for owners")?;
             Ok(row.get(0))

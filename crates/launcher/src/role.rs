@@ -13,13 +13,15 @@ pub enum Role {
     ClientReader,
     /// Writes the logs.
     EventPersister,
+    /// Judges events by push rules.
+    Pusher,
 }
 
 impl Role {
     /// Every role.
     #[must_use]
     pub const fn all() -> &'static [Self] {
-        &[Self::ClientReader, Self::EventPersister]
+        &[Self::ClientReader, Self::EventPersister, Self::Pusher]
     }
 
     /// Its name: that of the binary, and in certificates and log fields.
@@ -28,6 +30,7 @@ impl Role {
         match self {
             Self::ClientReader => "client-reader",
             Self::EventPersister => "event-persister",
+            Self::Pusher => "pusher",
         }
     }
 
@@ -37,6 +40,7 @@ impl Role {
         match self {
             Self::ClientReader => "ganglion_client_reader",
             Self::EventPersister => "ganglion_event_persister",
+            Self::Pusher => "ganglion_pusher",
         }
     }
 }

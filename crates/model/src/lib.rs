@@ -10,6 +10,7 @@ pub mod nid;
 pub mod secret;
 pub mod shard;
 pub mod token;
+pub mod unread;
 
 pub use clock::Clock;
 pub use command::CommandId;
@@ -19,3 +20,4 @@ pub use nid::{EventNid, RoomNid, SlotNid, SnapshotNid, TypeNid, UserNid};
 pub use secret::{AccessToken, LoginToken, RefreshToken, ServerSecret};
 pub use shard::{Generation, Position, Shard, ShardFamily, Vector};
 pub use token::{PageToken, SoftPlace, SyncToken, TokenError};
+pub use unread::{Counts, Verdict};

@@ -7,8 +7,10 @@ use sha2::{Digest, Sha256};
 pub const ROOM_SHARDS: u8 = 32;
 /// User shards; their number is fixed for the life of a cluster.
 pub const USER_SHARDS: u8 = 32;
-/// All shards that exist: rooms, users, and the device log (not served yet, its number is kept).
-pub const ALL_SHARDS: u8 = ROOM_SHARDS + USER_SHARDS;
+/// The logs that readers follow: rooms and users (the device log is not served yet).
+pub const FOLLOWED_SHARDS: u8 = ROOM_SHARDS + USER_SHARDS;
+/// All shards that exist: also how far the consumer "push" has read each room shard.
+pub const ALL_SHARDS: u8 = FOLLOWED_SHARDS + ROOM_SHARDS;
 
 /// Which kind of log a shard is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,9 +19,11 @@ pub enum ShardFamily {
     Room,
     /// Account data, tokens, own devices.
     User,
+    /// How far the consumer "push" has come: position for position a room shard's log.
+    Push,
 }
 
-/// One shard log: 0..32 are the room shards, 32..64 the user shards.
+/// One shard log: 0..32 are the room shards, 32..64 the user shards, 64..96 those of the consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shard(u8);
 
@@ -45,9 +49,9 @@ impl Shard {
         Self(ROOM_SHARDS + stable_hash(user_id.as_bytes()) % USER_SHARDS)
     }
 
-    /// Every shard of every family, in order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..ALL_SHARDS).map(Self)
+    /// Every shard whose log readers follow, in order.
+    pub fn followed() -> impl Iterator<Item = Self> {
+        (0..FOLLOWED_SHARDS).map(Self)
     }
 
     /// Every room shard, in order.
@@ -57,7 +61,24 @@ impl Shard {
 
     /// Every user shard, in order.
     pub fn users() -> impl Iterator<Item = Self> {
-        (ROOM_SHARDS..ALL_SHARDS).map(Self)
+        (ROOM_SHARDS..FOLLOWED_SHARDS).map(Self)
+    }
+
+    /// Every shard of the consumer "push", in order.
+    pub fn pushes() -> impl Iterator<Item = Self> {
+        (FOLLOWED_SHARDS..ALL_SHARDS).map(Self)
+    }
+
+    /// The consumer's log of a room shard; `None` for a shard of another family.
+    #[must_use]
+    pub fn push_of(room_shard: Self) -> Option<Self> {
+        (room_shard.0 < ROOM_SHARDS).then_some(Self(FOLLOWED_SHARDS + room_shard.0))
+    }
+
+    /// The room shard that a log of the consumer reads; `None` for a shard of another family.
+    #[must_use]
+    pub fn read_by_push(self) -> Option<Self> {
+        self.0.checked_sub(FOLLOWED_SHARDS).map(Self)
     }
 
     /// The kind of this log.
@@ -65,8 +86,10 @@ impl Shard {
     pub fn family(self) -> ShardFamily {
         if self.0 < ROOM_SHARDS {
             ShardFamily::Room
-        } else {
+        } else if self.0 < FOLLOWED_SHARDS {
             ShardFamily::User
+        } else {
+            ShardFamily::Push
         }
     }
 

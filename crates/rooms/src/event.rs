@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ganglion_event_rules::RoomVersion;
 use ganglion_model::{
-    EventNid, HistoryVisibility, Membership, Position, SlotNid, SnapshotNid, UserNid,
+    EventNid, HistoryVisibility, Membership, Position, SlotNid, SnapshotNid, UserNid, Verdict,
 };
 use ganglion_proto::log;
 use ganglion_storage::timeline::EventRecord;
@@ -45,6 +45,10 @@ pub struct RoomEvent {
     pub redacts: Option<OwnedEventId>,
     /// The device that sent it and that device's name for it.
     pub transaction: Option<(String, String)>,
+    /// The root of the thread that it belongs to; `None` for the main timeline.
+    pub thread: Option<String>,
+    /// What it counts for under the default push rules, to whom it does not name.
+    pub verdict: Verdict,
     /// A JSON object.
     pub content: Bytes,
 }
@@ -85,6 +89,8 @@ impl RoomEvent {
             redacted_by: record.redacted_by,
             redacts,
             transaction: record.txn_device.zip(record.txn_id),
+            thread: record.thread,
+            verdict: Verdict::from_flags(record.flags),
             content: record.content,
         }
     }
@@ -121,6 +127,8 @@ impl RoomEvent {
             redacted_by: None,
             redacts,
             transaction: entry.txn_device.zip(entry.txn_id),
+            thread: entry.thread,
+            verdict: Verdict::from_flags(entry.flags),
             content: entry.content,
         }
     }
@@ -131,7 +139,8 @@ impl RoomEvent {
         let texts = [&self.event_id, &self.sender, &self.event_type];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
         let state_key = self.state_key.as_ref().map_or(0, String::len);
-        size_of::<Self>() + texts + state_key + self.content.len()
+        let thread = self.thread.as_ref().map_or(0, String::len);
+        size_of::<Self>() + texts + state_key + thread + self.content.len()
     }
 
     /// True for an event of this type with this state key.

@@ -87,7 +87,7 @@ pub(crate) struct Lists {
 
 impl Lists {
     pub(crate) fn new() -> Self {
-        let zeros = || Shard::all().map(|_shard| AtomicI64::new(0)).collect();
+        let zeros = || Shard::followed().map(|_shard| AtomicI64::new(0)).collect();
         let lists = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(CAPACITY)

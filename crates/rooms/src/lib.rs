@@ -14,6 +14,7 @@ pub mod filter;
 pub mod hierarchy;
 pub mod ignored;
 mod nearest;
+mod notices;
 mod page;
 mod raw;
 pub mod relations;

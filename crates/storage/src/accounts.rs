@@ -199,6 +199,9 @@ const DEVICES_OF: &str = "SELECT device_id, display_name FROM devices WHERE user
 const DEVICES_OF_ALL: &str = "SELECT user_nid, device_id FROM devices WHERE user_nid = ANY($1)";
 const DEVICES: &str = "SELECT d.user_nid, d.device_id FROM devices d \
     JOIN unnest($1::bigint[], $2::text[]) AS k (user_nid, device_id) USING (user_nid, device_id)";
+const OWN_PUSH_RULES: &str = "SELECT a.user_nid, u.user_id, a.content FROM account_data a \
+    JOIN users u ON u.user_nid = a.user_nid \
+    WHERE a.user_nid = ANY($1) AND a.room_nid = 0 AND a.type = 'm.push_rules'";
 const ACCOUNT_DATA: &str = "SELECT content FROM account_data \
     WHERE shard = $1 AND user_nid = $2 AND room_nid = $3 AND type = $4";
 const PIECES: &str = "SELECT d.user_nid, d.room_nid, d.type, d.content, d.pos FROM account_data d \
@@ -237,6 +240,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     DEVICES_OF,
     DEVICES_OF_ALL,
     DEVICES,
+    OWN_PUSH_RULES,
     ACCOUNT_DATA,
     PIECES,
     PROFILES,
@@ -514,6 +518,23 @@ pub async fn existing_devices(
     let rows = connection.query(DEVICES, &params).await?;
     rows.iter()
         .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}
+
+/// The push rules of those of some users who have rules of their own: number, id, `m.push_rules`.
+///
+/// # Errors
+/// As [`Connection::query`].
+pub async fn own_push_rules(
+    connection: &Connection,
+    users: &[UserNid],
+) -> Result<Vec<(UserNid, String, Vec<u8>)>, StorageError> {
+    let nids = numbers(users);
+    let rows = connection
+        .query(OWN_PUSH_RULES, &[(&nids, Type::INT8_ARRAY)])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((UserNid(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?)))
         .collect()
 }
 

@@ -9,8 +9,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub use room_rows::{
-    CurrentStateRow, EventRow, EventStatus, MembershipRow, ReceiptRow, RedactionRow, ReplacedRow,
-    RoomChangeRow, RoomRows, SnapshotRow, packed_extremities, unpacked_extremities,
+    CurrentStateRow, EventRow, EventStatus, ExceptionRow, MembershipRow, ReceiptRow, RedactionRow,
+    ReplacedRow, RoomChangeRow, RoomRows, SnapshotRow, Tally, packed_extremities,
+    unpacked_extremities,
 };
 pub use user_rows::{
     AccountDataRow, AccountRow, DeactivationRow, DeviceNameRow, DeviceRow, Ends, FilterRow,

@@ -27,6 +27,7 @@ pub mod rooms;
 pub mod spaces;
 pub mod state;
 pub mod timeline;
+pub mod unread;
 
 pub use batch::{Batch, BatchError, Fence};
 pub use connection::Connection;
@@ -55,6 +56,7 @@ pub fn statements() -> Vec<&'static str> {
         spaces::STATEMENTS,
         state::STATEMENTS,
         timeline::STATEMENTS,
+        unread::STATEMENTS,
     ];
     tables
         .iter()

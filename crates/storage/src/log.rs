@@ -49,7 +49,7 @@ const EVENTS: &str = "SELECT e.pos, e.room_nid, r.room_id, e.event_nid, e.event_
     e.origin_server_ts, e.sender_nid, u.user_id, t.type, s.state_key, e.slot_nid, e.target_nid, \
     e.membership, m.previous, e.visibility, e.flags, e.snapshot_before, e.snapshot_after, \
     e.txn_device, e.txn_id, e.content, r.version, \
-    CASE WHEN t.type = 'm.room.redaction' THEN e.envelope END \
+    CASE WHEN t.type = 'm.room.redaction' THEN e.envelope END, e.thread \
     FROM events e \
     JOIN rooms r ON r.room_nid = e.room_nid \
     JOIN users u ON u.user_nid = e.sender_nid \
@@ -159,6 +159,8 @@ pub async fn entries(
                 .chain(forgotten_rooms.iter().map(forgotten))
                 .collect::<Result<_, _>>()?
         }
+        // It says how far another log was read, and nothing else.
+        ShardFamily::Push => Vec::new(),
     };
     entries.sort_by_key(|entry| entry.pos);
     Ok(entries)
@@ -234,6 +236,7 @@ fn event(row: &Row) -> Result<EventAt, StorageError> {
         txn_id: row.try_get(20)?,
         content: Bytes::from(content),
         room_version: row.try_get(22)?,
+        thread: row.try_get(24)?,
     };
     Ok(EventAt {
         pos: row.try_get(0)?,

@@ -39,6 +39,8 @@ pub struct EventRecord {
     pub txn_id: Option<String>,
     pub content: Bytes,
     pub envelope: Bytes,
+    pub flags: i32,
+    pub thread: Option<String>,
 }
 
 /// A stretch of a log: the positions above `after`, up to and with `up_to`.
@@ -67,7 +69,8 @@ macro_rules! event_columns {
     () => {
         "e.event_nid, e.event_id, e.room_nid, e.pos, e.origin_server_ts, u.user_id, t.type, \
          s.state_key, e.slot_nid, e.target_nid, e.membership, e.visibility, e.snapshot_before, \
-         e.snapshot_after, e.redacted_by, e.txn_device, e.txn_id, e.content, e.envelope"
+         e.snapshot_after, e.redacted_by, e.txn_device, e.txn_id, e.content, e.envelope, \
+         e.flags, e.thread"
     };
 }
 macro_rules! event_words {
@@ -438,5 +441,7 @@ fn decode_event(row: &Row) -> Result<EventRecord, StorageError> {
         txn_id: row.try_get(16)?,
         content: Bytes::from(row.try_get::<_, Vec<u8>>(17)?),
         envelope: Bytes::from(row.try_get::<_, Vec<u8>>(18)?),
+        flags: row.try_get(19)?,
+        thread: row.try_get(20)?,
     })
 }

@@ -8,7 +8,6 @@ use ganglion_rooms::View;
 use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
 use ruma::UserId;
-use ruma::push::Ruleset;
 
 use crate::tail::{Entry, Tail};
 
@@ -92,8 +91,7 @@ pub(crate) async fn within(
 }
 
 /// The push rules of a user who never changed them: type and content.
-pub(crate) fn default_push_rules(user_id: &UserId) -> Option<(String, Bytes)> {
-    let content = serde_json::json!({ "global": Ruleset::server_default(user_id) });
-    let content = serde_json::to_vec(&content).ok()?;
-    Some(("m.push_rules".to_owned(), Bytes::from(content)))
+pub(crate) fn default_push_rules(user_id: &UserId) -> (String, Bytes) {
+    let content = ganglion_push_rules::content(None, user_id);
+    (ganglion_push_rules::TYPE.to_owned(), Bytes::from(content))
 }

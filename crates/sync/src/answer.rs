@@ -7,8 +7,8 @@ use ganglion_model::{EventNid, Position, RoomNid, Shard, SyncToken, UserNid};
 use ganglion_rooms::fields::Fields;
 use ganglion_rooms::ignored::Ignored;
 use ganglion_rooms::{RoomEvent, View, Viewer, filter};
-use ganglion_storage::StorageError;
 use ganglion_storage::timeline::{self, Range};
+use ganglion_storage::{Heads, StorageError};
 
 use crate::account_data::{self, AccountData, default_push_rules};
 use crate::engine::{Parts, SyncRequest};
@@ -31,6 +31,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) moment: Moment,
     pub(crate) typing: Told,
     pub(crate) view: View,
+    /// What the view showed when it was first asked, or an earlier one.
+    pub(crate) heads: Option<Heads>,
     /// The tail covers the moment.
     pub(crate) is_followed: bool,
     pub(crate) fields: Option<&'a Fields>,
@@ -128,7 +130,7 @@ fn global_account_data(pass: &Pass<'_>, data: &mut AccountData, response: &mut R
         .iter()
         .any(|(data_type, _)| data_type == "m.push_rules");
     if pass.since.is_none() && !has_rules {
-        global.extend(default_push_rules(&pass.request.user_id));
+        global.push(default_push_rules(&pass.request.user_id));
     }
     for (data_type, content) in global {
         let wanted = &pass.request.filter.account_data;

@@ -28,6 +28,7 @@ use crate::soft::answer::{presence_is_wanted, typing_is_wanted};
 use crate::tail::{Interest, Tail, Watch};
 use crate::typing::Told;
 use crate::typing::Typing;
+use crate::unread::{self, Remembered};
 use crate::users::RoomList;
 
 /// How long a request waits for this process to see what was committed before it came. Whatever is
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) presence: Presence,
     pub(crate) rooms: Rooms,
     pub(crate) lazy: Lazy,
+    pub(crate) unread: Remembered,
     follower: Follower,
     clock: Clock,
     initial: Semaphore,
@@ -132,6 +134,7 @@ impl SyncEngine {
             presence: parts.presence,
             rooms: parts.rooms,
             lazy: Lazy::new(),
+            unread: unread::remembered(),
             follower: parts.follower,
             clock: parts.clock,
             initial: Semaphore::new(parts.limits.initial_syncs.min(Semaphore::MAX_PERMITS)),
@@ -255,6 +258,7 @@ impl Parts {
             moment,
             typing: Told::default(),
             view,
+            heads: None,
             is_followed: false,
             fields,
             now_ms,

@@ -21,6 +21,7 @@ mod plan;
 mod presence;
 mod receipts;
 mod response;
+mod rules;
 mod section;
 mod soft;
 mod state;
@@ -29,6 +30,7 @@ mod summary;
 mod tail;
 mod timeline;
 mod typing;
+mod unread;
 mod users;
 
 pub use engine::{SyncEngine, SyncError, SyncParts, SyncRequest};

@@ -23,6 +23,7 @@ use crate::state;
 use crate::summary::{self, Summary};
 use crate::tail::Entry;
 use crate::timeline::{Builder, Shown, Timeline};
+use crate::unread;
 use crate::users::UserRoom;
 
 /// Events of a timeline without a limit in the filter, and the most of one with it.
@@ -86,22 +87,12 @@ pub(crate) async fn write(
         fields: pass.fields,
     };
     let mut out = Vec::with_capacity(1_024);
-    out.extend_from_slice(b"{\"account_data\":{\"events\":[");
-    let mut events = Vec::new();
-    for (data_type, content) in account_data {
-        separate(&mut events);
-        write_account_data(&mut events, data_type, content);
-    }
-    out.extend_from_slice(&events);
+    write_pieces(&mut out, pass, stretch, account_data);
     let name = if pass.request.use_state_after {
         "state_after"
     } else {
         "state"
     };
-    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
-    let wanted = &pass.request.filter.room.ephemeral;
-    let most = filter::limit(wanted, usize::MAX, usize::MAX);
-    out.extend_from_slice(ephemeral(&stretch.beside, most).to_string().as_bytes());
     out.extend_from_slice(b"},\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":{\"events\":");
@@ -125,8 +116,35 @@ pub(crate) async fn write(
         position: timeline.start,
     };
     write_text(&mut out, &prev.encode());
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
+    if is_joined(pass, stretch.room) {
+        let wanted = &pass.request.filter.room.timeline;
+        let by_thread = wanted.unread_thread_notifications;
+        let unread = unread::of_room(pass, stretch.room).await?;
+        unread.write(&mut out, by_thread);
+    }
+    out.push(b'}');
     Ok(Some(out))
+}
+
+/// The room's account data and what passes by, up to the end of the latter's list.
+fn write_pieces(
+    out: &mut Vec<u8>,
+    pass: &Pass<'_>,
+    stretch: &Stretch<'_>,
+    account_data: Vec<(&str, &Bytes)>,
+) {
+    out.extend_from_slice(b"{\"account_data\":{\"events\":[");
+    let mut events = Vec::new();
+    for (data_type, content) in account_data {
+        separate(&mut events);
+        write_account_data(&mut events, data_type, content);
+    }
+    out.extend_from_slice(&events);
+    out.extend_from_slice(b"]},\"ephemeral\":{\"events\":");
+    let wanted = &pass.request.filter.room.ephemeral;
+    let most = filter::limit(wanted, usize::MAX, usize::MAX);
+    out.extend_from_slice(ephemeral(&stretch.beside, most).to_string().as_bytes());
 }
 
 /// Who types, and the receipts: at most `most` events.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ganglion_cluster::follower::{Apply, LogBatch};
 use ganglion_config::Limits;
-use ganglion_model::shard::ALL_SHARDS;
+use ganglion_model::shard::FOLLOWED_SHARDS;
 use ganglion_model::{
     EventNid, Membership, Position, RoomNid, Shard, ShardFamily, UserNid, Vector,
 };
@@ -29,6 +29,7 @@ use waiters::Waiters;
 use crate::followed::Followed;
 use crate::presence::Presence;
 use crate::receipts::OwnReceipts;
+use crate::rules::OwnRules;
 use crate::typing::Typing;
 use crate::users::{Change, Users};
 
@@ -47,6 +48,7 @@ struct Inner {
     rooms: Rooms,
     users: Users,
     own_receipts: Followed<OwnReceipts>,
+    own_rules: Followed<OwnRules>,
     typing: Typing,
     presence: Presence,
 }
@@ -79,11 +81,11 @@ impl Tail {
     /// `typing` and `presence` of who joins and leaves a room.
     #[must_use]
     pub fn new(rooms: Rooms, typing: Typing, presence: Presence, limits: &Limits) -> Self {
-        let bytes = limits.tail_bytes / usize::from(ALL_SHARDS);
+        let bytes = limits.tail_bytes / usize::from(FOLLOWED_SHARDS);
         let rings = |shard: Shard| {
             let for_receipts = match shard.family() {
                 ShardFamily::Room => bytes / RECEIPT_SHARE,
-                ShardFamily::User => 0,
+                ShardFamily::User | ShardFamily::Push => 0,
             };
             Mutex::new(Rings {
                 entries: Ring::new(limits.tail_entries, bytes - for_receipts),
@@ -91,12 +93,13 @@ impl Tail {
             })
         };
         Self(Arc::new(Inner {
-            rings: Shard::all().map(rings).collect(),
+            rings: Shard::followed().map(rings).collect(),
             waiters: Mutex::default(),
             late: Mutex::default(),
             rooms,
             users: Users::new(),
             own_receipts: Followed::new(),
+            own_rules: Followed::new(),
             typing,
             presence,
         }))
@@ -104,6 +107,10 @@ impl Tail {
 
     pub(crate) fn users(&self) -> &Users {
         &self.0.users
+    }
+
+    pub(crate) fn own_rules(&self) -> &Followed<OwnRules> {
+        &self.0.own_rules
     }
 
     pub(crate) fn own_receipts(&self) -> &Followed<OwnReceipts> {
@@ -236,6 +243,9 @@ impl Tail {
                 let data = decoded::<log::AccountData>(entry)?;
                 let user = UserNid(data.user_nid);
                 touched.users.push(user);
+                if data.r#type == ganglion_push_rules::TYPE {
+                    self.0.own_rules.applied(user, || Some(()));
+                }
                 if data.room_nid == 0 && data.r#type == ignored::TYPE {
                     self.0.rooms.ignored_set(user, entry.pos, &data.content);
                 }
@@ -352,6 +362,7 @@ impl Apply for Tail {
     fn restart(&self, shard: Shard, head: Position) {
         self.0.users.forget_all();
         self.0.own_receipts.forget_all();
+        self.0.own_rules.forget_all();
         self.0.presence.rooms_are_stale();
         self.0.rooms.redactions_missed();
         self.0.rooms.ignored_missed(shard, head);

@@ -35,8 +35,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* What a role is, which no value changes. */}}
 {{- define "ganglion.roles" -}}
-client-reader: {http: true, rpc: false, signingKey: false}
-event-persister: {http: false, rpc: true, signingKey: true}
+client-reader: {http: true, rpc: false, calls: true, signingKey: false}
+event-persister: {http: false, rpc: true, calls: true, signingKey: true}
+pusher: {http: false, rpc: false, calls: false, signingKey: false}
 {{- end -}}
 
 {{- define "ganglion.podSecurityContext" -}}

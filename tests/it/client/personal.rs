@@ -209,30 +209,3 @@ async fn filters_are_kept_and_used() {
         .await
         .fails(400, "M_BAD_JSON");
 }
-
-#[tokio::test]
-async fn the_default_push_rules_are_read() {
-    let cluster = shared().await;
-    let alice = cluster.user("alice").await;
-    let rules = alice.get("/pushrules/").await.ok();
-    assert_eq!(rules["global"]["override"][0]["rule_id"], ".m.rule.master");
-    assert_eq!(alice.get("/pushrules/global/").await.ok(), rules["global"]);
-    let path = "/pushrules/global/override/.m.rule.master";
-    assert_eq!(alice.get(path).await.ok(), rules["global"]["override"][0]);
-    assert_eq!(
-        alice.get(&format!("{path}/enabled")).await.ok(),
-        json!({"enabled": false})
-    );
-    assert_eq!(
-        alice.get(&format!("{path}/actions")).await.ok(),
-        json!({"actions": []})
-    );
-    alice
-        .get("/pushrules/global/override/none")
-        .await
-        .fails(404, "M_NOT_FOUND");
-    alice
-        .get("/pushrules/global/nonsense/none")
-        .await
-        .fails(404, "M_NOT_FOUND");
-}

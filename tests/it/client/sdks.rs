@@ -27,7 +27,6 @@ const NOT_YET: &[&str] = &[
     "POST /_matrix/client/v3/search",
     "POST /_matrix/client/v3/user/*/openid/request_token",
     "POST /_matrix/client/v3/user_directory/search",
-    "PUT /_matrix/client/v3/pushrules/global/override/.m.rule.master/enabled",
 ];
 
 #[tokio::test]

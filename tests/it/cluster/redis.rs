@@ -31,7 +31,8 @@ async fn without_redis_only_time_is_lost() {
 
     let killed = Instant::now();
     sandbox.cluster.kill_store(Store::Redis).await.unwrap();
-    assert!(eventually(A_WHILE, async || degraded(&sandbox.cluster).await == 2.0).await);
+    // client-reader and pusher read streams, two of each.
+    assert!(eventually(A_WHILE, async || degraded(&sandbox.cluster).await == 4.0).await);
     load.goes_on(30, A_WHILE).await;
     load.catches_up(A_WHILE).await;
     let (acknowledged, delivered) = load.slowest(killed);

@@ -92,6 +92,46 @@ async fn an_event_persister_deletes_and_changes_no_history() {
     shapes_nothing(&client).await;
 }
 
+/// What a pusher may write: its leases, its logs, what it found.
+const PUSHER_WRITES: [&str; 6] = [
+    "instances",
+    "shards",
+    "batches",
+    "generations",
+    "commands",
+    "notification_exceptions",
+];
+/// What is none of its business.
+const HIDDEN_FROM_PUSHER: [&str; 8] = [
+    "accounts",
+    "devices",
+    "access_tokens",
+    "refresh_tokens",
+    "profiles",
+    "filters",
+    "registration_tokens",
+    "jobs",
+];
+
+#[tokio::test]
+async fn a_pusher_sees_no_secrets_and_writes_no_events() {
+    let client = as_role(Role::Pusher).await;
+    for table in HIDDEN_FROM_PUSHER {
+        refused(&client, &format!("SELECT * FROM {table} LIMIT 1")).await;
+    }
+    for table in tables(&client).await {
+        let [insert, update, delete, truncate] = writes(&client, &table).await;
+        refused(&client, &truncate).await;
+        if !PUSHER_WRITES.contains(&table.as_str()) {
+            for statement in [insert, update, delete] {
+                refused(&client, &statement).await;
+            }
+        }
+    }
+    refused(&client, "DELETE FROM notification_exceptions").await;
+    shapes_nothing(&client).await;
+}
+
 /// A connection as a role has it, with the user and the password of its configuration.
 async fn as_role(role: Role) -> Client {
     let cluster = shared().await;

@@ -9,7 +9,11 @@ use serde_json::Value;
 /// The crates of each layer, from the bottom; within a layer nobody knows another.
 pub const LAYERS: [&[&str]; 7] = [
     &["ganglion-model", "ganglion-config", "ganglion-proto"],
-    &["ganglion-event-rules", "ganglion-state-deltas"],
+    &[
+        "ganglion-event-rules",
+        "ganglion-state-deltas",
+        "ganglion-push-rules",
+    ],
     &[
         "ganglion-telemetry",
         "ganglion-storage",
@@ -20,7 +24,11 @@ pub const LAYERS: [&[&str]; 7] = [
     ],
     &["ganglion-cluster"],
     &["ganglion-rooms", "ganglion-accounts", "ganglion-sync"],
-    &["ganglion-client-reader", "ganglion-event-persister"],
+    &[
+        "ganglion-client-reader",
+        "ganglion-event-persister",
+        "ganglion-pusher",
+    ],
     &["ganglion-launcher", "ganglion"],
 ];
 

@@ -77,6 +77,7 @@ impl<W: ShardWriter> Owners<W> {
         let shards: Vec<Shard> = match self.0.start.family {
             ShardFamily::Room => Shard::rooms().collect(),
             ShardFamily::User => Shard::users().collect(),
+            ShardFamily::Push => Shard::pushes().collect(),
         };
         let plan = assign(&shards, &map.candidates(cluster.role()));
         let me = cluster.instance();

@@ -45,5 +45,6 @@ pub(super) fn family(family: ShardFamily) -> &'static str {
     match family {
         ShardFamily::Room => "room",
         ShardFamily::User => "user",
+        ShardFamily::Push => "push",
     }
 }

@@ -222,22 +222,7 @@ impl RoomShard {
             .map(|e| e.event_id.clone())
             .collect();
         remember(room, nid, event.clone(), numbers.slot, before_chain);
-        let mut states = vec![after];
-        let known = self.known(room, &others).await?;
-        if known.len() != others.len() {
-            let message = format!("a forward extremity of {} is not there", room.id);
-            return Err(StorageError::inconsistent(message).into());
-        }
-        for known in known {
-            let state = self.state_after(&known).await?;
-            if !states.contains(&state) {
-                states.push(state);
-            }
-        }
-        let state = match states.len() {
-            1 => states.remove(0),
-            _ => self.resolve(room, states).await?,
-        };
+        let state = self.state_with(room, after, &others).await?;
         let old = self.whole(&mut room.chain).await?;
         let visibility = current_visibility(room);
         let stored = self.store_resolved(room, part, &state).await?;
@@ -256,6 +241,7 @@ impl RoomShard {
             new: state,
         };
         let previous = self.change_state(room, part, &change, numbers.slot).await?;
+        let (tally, verdict) = self.count(room, &event).await?;
         let placed = Placed {
             nid,
             pos: Some(pos),
@@ -266,6 +252,8 @@ impl RoomShard {
             extremities: Some(room.extremities.iter().map(|e| e.nid).collect()),
             txn: None,
             previous,
+            tally,
+            verdict,
         };
         let redacts = target.as_ref().map(|target| target.event_nid);
         part.log(
@@ -281,6 +269,31 @@ impl RoomShard {
             apply_redaction(room, part, &target, nid)?;
         }
         Ok(())
+    }
+
+    /// The state over all forward extremities: the state after one of them, and the ids of the others.
+    async fn state_with(
+        &self,
+        room: &mut Room,
+        after: State,
+        others: &[OwnedEventId],
+    ) -> Step<State> {
+        let mut states = vec![after];
+        let known = self.known(room, others).await?;
+        if known.len() != others.len() {
+            let message = format!("a forward extremity of {} is not there", room.id);
+            return Err(StorageError::inconsistent(message).into());
+        }
+        for known in known {
+            let state = self.state_after(&known).await?;
+            if !states.contains(&state) {
+                states.push(state);
+            }
+        }
+        match states.len() {
+            1 => Ok(states.remove(0)),
+            _ => Ok(self.resolve(room, states).await?),
+        }
     }
 
     /// Carries a change of the current state into the tables that show it. Changes beyond the

@@ -11,10 +11,11 @@ use ganglion_proto::persister::RoomCommand;
 use ganglion_proto::persister::room_command::Command;
 use ganglion_storage::batch::EventStatus;
 use ganglion_storage::rooms::StoredEvent;
-use ganglion_storage::{StorageError, intern, rooms};
+use ganglion_storage::{StorageError, intern, rooms, unread};
 use ruma::{EventId, OwnedRoomId, RoomId};
 
 use super::RoomShard;
+use super::counts::Running;
 use super::part::{Step, Stop};
 use super::room::{Extremity, Room, StateEvent};
 use crate::words::StateKey;
@@ -80,6 +81,7 @@ impl RoomShard {
             return Ok(None);
         };
         let extremities = rooms::events_by_nid(&primary, self.shard, &head.extremities).await?;
+        let (all, main) = unread::counts_of_room(&primary, self.shard, row.room_nid).await?;
         drop(primary);
         let version = RoomVersion::parse(&row.version).ok_or_else(|| {
             StorageError::inconsistent(format!("rooms.version of {room_id}: {}", row.version))
@@ -91,6 +93,7 @@ impl RoomShard {
         room.extremities.sort_by_key(|extremity| extremity.nid);
         let state = self.load_chain(head.snapshot).await?;
         (room.chain, room.summary) = (state.chain, state.summary);
+        room.running = Running::new(all, main);
         Ok(Some(room))
     }
 

@@ -225,6 +225,8 @@ impl RoomShard {
             extremities: None,
             txn: None,
             previous: None,
+            tally: Default::default(),
+            verdict: Default::default(),
         };
         part.rows.events.push(row(
             room,

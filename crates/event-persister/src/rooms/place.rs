@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ganglion_event_rules::Pdu;
 use ganglion_model::{
-    EventNid, HistoryVisibility, Membership, Position, SlotNid, SnapshotNid, UserNid,
+    EventNid, HistoryVisibility, Membership, Position, SlotNid, SnapshotNid, UserNid, Verdict,
 };
 use ganglion_proto::log;
 use ganglion_state_deltas::{Chain, DeltaEntry, Link, StateHash, Summary, next};
-use ganglion_storage::batch::{EventRow, EventStatus, MembershipRow, SnapshotRow};
+use ganglion_storage::batch::{EventRow, EventStatus, MembershipRow, SnapshotRow, Tally};
 use ganglion_storage::log::kind;
 use ganglion_storage::{StorageError, rooms};
 
@@ -120,6 +120,7 @@ impl RoomShard {
             );
         }
         let snapshot_after = room.chain.head().unwrap_or(EMPTY_SNAPSHOT);
+        let (tally, verdict) = self.count(room, pdu).await?;
         room.extremities = vec![Extremity {
             nid,
             event_id: pdu.event_id.clone(),
@@ -149,6 +150,8 @@ impl RoomShard {
             extremities: None,
             txn,
             previous,
+            tally,
+            verdict,
         };
         part.log(
             pos,
@@ -300,6 +303,8 @@ pub(super) struct Placed {
     pub(super) extremities: Option<Vec<EventNid>>,
     pub(super) txn: Option<(String, String)>,
     pub(super) previous: Option<Membership>,
+    pub(super) tally: Tally,
+    pub(super) verdict: Verdict,
 }
 
 pub(super) fn entry(
@@ -325,7 +330,7 @@ pub(super) fn entry(
         membership: pdu.membership().map(|m| i32::from(m.to_i16())),
         previous_membership: placed.previous.map(|m| i32::from(m.to_i16())),
         visibility: i32::from(placed.visibility.to_i16()),
-        flags: 0,
+        flags: placed.verdict.to_flags(),
         snapshot_before: placed.snapshot_before.0,
         snapshot_after: placed.snapshot_after.0,
         redacts_nid: redacts.map(|nid| nid.0),
@@ -334,6 +339,7 @@ pub(super) fn entry(
         txn_id: placed.txn.as_ref().map(|(_, id)| id.clone()),
         content: pdu.content.get().to_owned().into_bytes().into(),
         room_version: room.version.as_str().to_owned(),
+        thread: placed.tally.thread.clone(),
     }
 }
 
@@ -362,7 +368,7 @@ pub(super) fn row(
         relates_to: relation.as_ref().map(|(event, _)| event.clone()),
         rel_type: relation.map(|(_, kind)| kind),
         visibility: placed.visibility,
-        flags: 0,
+        flags: placed.verdict.to_flags(),
         snapshot_before: placed.snapshot_before,
         snapshot_after: placed.snapshot_after,
         extremities: placed.extremities,
@@ -370,13 +376,14 @@ pub(super) fn row(
         txn_id,
         content: pdu.content.get().to_owned().into_bytes(),
         envelope,
+        tally: placed.tally,
     }
 }
 
 /// Parent and kind of `m.relates_to` (client-server API, "Forming relationships between events"). An
 /// edit that cannot be valid is none ("Validity of replacement events"); what depends on its parent
 /// is for the readers.
-fn relation(pdu: &Pdu) -> Option<(String, String)> {
+pub(super) fn relation(pdu: &Pdu) -> Option<(String, String)> {
     #[derive(serde::Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]

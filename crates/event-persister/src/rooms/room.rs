@@ -9,6 +9,7 @@ use ganglion_state_deltas::{Chain, Summary};
 use ganglion_storage::receipts::ReceiptKey;
 use ruma::{OwnedEventId, OwnedRoomId};
 
+use super::counts::Running;
 use super::relations::Related;
 use crate::words::StateKey;
 
@@ -64,6 +65,8 @@ pub(crate) struct Room {
     pub(crate) read_up_to: HashMap<ReceiptKey, Option<Position>>,
     /// Whether many users are joined, and when that was looked up, in milliseconds since the epoch.
     pub(crate) crowded: Option<(bool, i64)>,
+    /// The counts after its last event.
+    pub(crate) running: Running,
     /// When it was last used, in batches.
     pub(crate) used: u64,
 }
@@ -88,6 +91,7 @@ impl Room {
             related: Related::default(),
             read_up_to: HashMap::new(),
             crowded: None,
+            running: Running::default(),
             used: 0,
         }
     }

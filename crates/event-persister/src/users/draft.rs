@@ -25,6 +25,7 @@ mod devices;
 mod follow_upgrade;
 mod login_tokens;
 mod moderation;
+mod push_rules;
 
 /// A whole profile as JSON stays below this (client-server API, "Profiles").
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
@@ -63,6 +64,7 @@ impl Draft {
             .users
             .get(&command.user_id)
             .ok_or_else(|| MatrixError::invalid_param("not a user of this shard"))?;
+        let user_id = &command.user_id;
         let command = command.command.as_ref().ok_or_else(|| {
             MatrixError::new(400, "M_UNRECOGNIZED", "a command of a later version")
         })?;
@@ -93,6 +95,7 @@ impl Draft {
             Command::CreateFilter(create) => self.create_filter(user, create),
             Command::SetProfileField(set) => self.set_profile_field(id, user, set),
             Command::ForgetRoom(forget) => self.forget_room(user, forget),
+            Command::ChangePushRule(change) => self.change_push_rule(user, user_id, change),
             Command::SetStanding(set) => self.set_standing(user, set),
             Command::Report(report) => self.report(id, user, report),
             Command::CreateLoginToken(create) => self.create_login_token(user, create),

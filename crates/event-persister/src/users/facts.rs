@@ -179,6 +179,10 @@ impl Facts {
             };
             let rooms = match &command.command {
                 Some(Command::SetTag(set)) => vec![&set.room_id],
+                Some(Command::ChangePushRule(_)) => {
+                    wanted.insert((*user, None, PUSH_RULES.to_owned()));
+                    continue;
+                }
                 Some(Command::FollowUpgrade(follow)) => {
                     let global = [PUSH_RULES, DIRECT];
                     wanted.extend(global.map(|name| (*user, None, name.to_owned())));

@@ -51,6 +51,9 @@ pub(crate) struct Up {
     /// How many event-persisters
     #[arg(long, default_value_t = 2)]
     persisters: usize,
+    /// How many pushers
+    #[arg(long, default_value_t = 2)]
+    pushers: usize,
     /// The roles' logs as JSON, one object a line
     #[arg(long)]
     json_logs: bool,
@@ -140,6 +143,7 @@ impl Up {
         options.synchronous_standby = !self.no_synchronous_standby;
         options.counts.insert(Role::ClientReader, self.readers);
         options.counts.insert(Role::EventPersister, self.persisters);
+        options.counts.insert(Role::Pusher, self.pushers);
         options.log_format = if self.json_logs {
             LogFormat::Json
         } else {

@@ -61,6 +61,7 @@ pub struct Event {
     pub previous_membership: ::core::option::Option<i32>,
     #[prost(int32, tag = "15")]
     pub visibility: i32,
+    /// Bits 8 and 9: it notifies, highlights under the default push rules.
     #[prost(int32, tag = "16")]
     pub flags: i32,
     #[prost(int64, tag = "17")]
@@ -81,6 +82,9 @@ pub struct Event {
     pub content: ::prost::bytes::Bytes,
     #[prost(string, tag = "24")]
     pub room_version: ::prost::alloc::string::String,
+    /// The root of the thread that it belongs to; absent: the main timeline.
+    #[prost(string, optional, tag = "25")]
+    pub thread: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A change of a room that no event shows (kind 3 StateReplaced, 4 FullyStated).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -359,7 +359,7 @@ pub struct UserCommand {
     pub command_id: ::prost::bytes::Bytes,
     #[prost(
         oneof = "user_command::Command",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 35, 36, 37, 40, 41, 50"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 35, 36, 37, 40, 41, 45, 50"
     )]
     pub command: ::core::option::Option<user_command::Command>,
 }
@@ -403,6 +403,8 @@ pub mod user_command {
         SetTag(super::SetTag),
         #[prost(message, tag = "41")]
         FollowUpgrade(super::FollowUpgrade),
+        #[prost(message, tag = "45")]
+        ChangePushRule(super::ChangePushRule),
         #[prost(message, tag = "50")]
         SetPresence(super::SetPresence),
     }
@@ -514,6 +516,43 @@ pub struct ForgetRoom {
     pub room_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
     pub up_to: i64,
+}
+/// A change of one push rule, made in the rules as they are then: two devices at once lose nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangePushRule {
+    /// override, content, room, sender, underride.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub rule_id: ::prost::alloc::string::String,
+    #[prost(oneof = "change_push_rule::Change", tags = "3, 4, 5, 6")]
+    pub change: ::core::option::Option<change_push_rule::Change>,
+}
+/// Nested message and enum types in `ChangePushRule`.
+pub mod change_push_rule {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "3")]
+        Put(super::PutPushRule),
+        /// Removes the rule.
+        #[prost(bool, tag = "4")]
+        Delete(bool),
+        #[prost(bool, tag = "5")]
+        Enabled(bool),
+        /// A JSON list.
+        #[prost(bytes, tag = "6")]
+        Actions(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutPushRule {
+    /// A JSON object: `actions`, and by kind `conditions` or `pattern`.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub body: ::prost::bytes::Bytes,
+    #[prost(string, optional, tag = "2")]
+    pub before: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Adds a tag to a room or changes it; without content, takes it away. The room's other tags stay.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,6 +21,8 @@ pub(crate) fn event(pos: Position, event_type: &str, sender: &str, content: Valu
         redacted_by: None,
         redacts: None,
         transaction: None,
+        thread: None,
+        verdict: Default::default(),
         content: Bytes::from(content.to_string()),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ganglion_model::{
-    EventNid, HistoryVisibility, Membership, Position, RoomNid, Shard, SlotNid, SnapshotNid,
-    TypeNid, UserNid,
+    Counts, EventNid, HistoryVisibility, Membership, Position, RoomNid, Shard, SlotNid,
+    SnapshotNid, TypeNid, UserNid,
 };
 use tokio_postgres::types::Type;
 
@@ -58,6 +58,21 @@ pub struct EventRow {
     pub txn_id: Option<String>,
     pub content: Vec<u8>,
     pub envelope: Vec<u8>,
+    /// Where it stands in the counts; of live events.
+    pub tally: Tally,
+}
+
+/// An event's thread, and the running counts up to and with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The thread's root; `None` for the main timeline.
+    pub thread: Option<String>,
+    /// Of all of the room.
+    pub room: Counts,
+    /// Of the main timeline.
+    pub main: Counts,
+    /// Of the event's thread.
+    pub in_thread: Counts,
 }
 
 /// A redaction that takes effect: the event's new form.
@@ -159,9 +174,28 @@ pub struct RoomRows {
     pub replaced: Vec<ReplacedRow>,
     /// The newest receipt of each that moved.
     pub receipts: BTreeMap<ReceiptKey, ReceiptRow>,
+    /// Where push rules of users say something else than the default ones.
+    pub exceptions: Vec<ExceptionRow>,
     /// Users who come into rooms or are asked to: if the account of one is deactivated, the batch is
     /// refused.
     pub entrants: Vec<String>,
+}
+
+/// Where a user's own push rules say something else about an event than the default ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExceptionRow {
+    /// The room's shard: that of the event.
+    pub shard: Shard,
+    /// The user.
+    pub user_nid: UserNid,
+    /// The room.
+    pub room_nid: RoomNid,
+    /// The event's position.
+    pub pos: Position,
+    /// The event's thread.
+    pub thread: Option<String>,
+    /// By how much the user's counts differ.
+    pub difference: Counts,
 }
 
 /// What a read receipt says, beside whose it is.
@@ -215,12 +249,14 @@ const HOLD_ENTRANTS: &str = "SELECT count(gone::integer) FROM \
 const ADD_EVENTS: &str = "INSERT INTO events (shard, event_nid, room_nid, event_id, pos, status, \
     depth, origin_server_ts, sender_nid, type_nid, slot_nid, target_nid, membership, relates_to, \
     rel_type, visibility, flags, snapshot_before, snapshot_after, extremities, txn_device, \
-    txn_id, content, envelope) \
+    txn_id, content, envelope, thread, room_notifies, room_highlights, main_notifies, \
+    main_highlights, thread_notifies, thread_highlights) \
     SELECT $1, e.* FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], \
     $6::smallint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], \
     $12::bigint[], $13::smallint[], $14::text[], $15::text[], $16::smallint[], $17::int[], \
     $18::bigint[], $19::bigint[], $20::bytea[], $21::text[], $22::text[], $23::bytea[], \
-    $24::bytea[]) AS e";
+    $24::bytea[], $25::text[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[], \
+    $30::bigint[], $31::bigint[]) AS e";
 const REDACT: &str = "UPDATE events SET redacted_by = r.redacted_by, content = r.content, \
     envelope = r.envelope, relates_to = NULL, rel_type = NULL \
     FROM unnest($2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[]) \
@@ -263,6 +299,10 @@ const MOVE_PUBLIC: &str = "WITH gone AS ( \
     INSERT INTO public_rooms (room_nid, shard) SELECT by, by_shard FROM gone \
     ON CONFLICT DO NOTHING";
 
+const ADD_EXCEPTIONS: &str = "INSERT INTO notification_exceptions (shard, user_nid, room_nid, pos, \
+    thread, notify, highlight) \
+    SELECT e.* FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], \
+    $6::bigint[], $7::bigint[]) AS e";
 const SET_RECEIPTS: &str = "INSERT INTO receipts (shard, room_nid, user_nid, kind, thread, \
     event_id, event_pos, at, crowded, pos) \
     SELECT $1, r.* FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], \
@@ -287,6 +327,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMOVE_PUBLIC,
     MOVE_ALIASES,
     MOVE_PUBLIC,
+    ADD_EXCEPTIONS,
     SET_RECEIPTS,
 ];
 
@@ -314,6 +355,26 @@ impl RoomRows {
         self.add_state(pipeline, shard);
         self.add_directory(pipeline, shard);
         self.add_receipts(pipeline, shard);
+        self.add_exceptions(pipeline);
+    }
+
+    fn add_exceptions(&self, pipeline: &mut Pipeline<'_>) {
+        let e = &self.exceptions;
+        if e.is_empty() {
+            return;
+        }
+        pipeline.add(
+            ADD_EXCEPTIONS,
+            vec![
+                column!(e, Type::INT2_ARRAY, |e| e.shard.number()),
+                column!(e, Type::INT8_ARRAY, |e| e.user_nid.0),
+                column!(e, Type::INT8_ARRAY, |e| e.room_nid.0),
+                column!(e, Type::INT8_ARRAY, |e| e.pos),
+                column!(e, Type::TEXT_ARRAY, |e| e.thread.clone()),
+                column!(e, Type::INT8_ARRAY, |e| e.difference.notify),
+                column!(e, Type::INT8_ARRAY, |e| e.difference.highlight),
+            ],
+        );
     }
 
     fn add_receipts(&self, pipeline: &mut Pipeline<'_>, shard: i16) {
@@ -373,6 +434,13 @@ impl RoomRows {
                     column!(e, Type::TEXT_ARRAY, |e| e.txn_id.clone()),
                     column!(e, Type::BYTEA_ARRAY, |e| e.content.clone()),
                     column!(e, Type::BYTEA_ARRAY, |e| e.envelope.clone()),
+                    column!(e, Type::TEXT_ARRAY, |e| e.tally.thread.clone()),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.room.notify),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.room.highlight),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.main.notify),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.main.highlight),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.in_thread.notify),
+                    column!(e, Type::INT8_ARRAY, |e| e.tally.in_thread.highlight),
                 ],
             );
         }

@@ -24,6 +24,8 @@ pub(crate) fn event(pos: Position) -> RoomEvent {
         redacted_by: None,
         redacts: None,
         transaction: None,
+        thread: None,
+        verdict: Default::default(),
         content: bytes::Bytes::from_static(b"{}"),
     }
 }

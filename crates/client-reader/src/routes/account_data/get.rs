@@ -2,9 +2,9 @@
 //! `GET /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
 
 use axum::extract::State;
-use ganglion_accounts::push_rules;
 use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
 use ganglion_model::MatrixError;
+use ganglion_push_rules as push_rules;
 
 use crate::caller::Caller;
 use crate::state::AppState;
@@ -23,7 +23,10 @@ pub(crate) async fn get(
         .await?;
     // Who never changed the push rules has them all the same.
     if room.is_none() && data_type == push_rules::TYPE {
-        return Ok(JsonBytes(push_rules::content(stored, &caller.user_id)));
+        return Ok(JsonBytes(push_rules::content(
+            stored.as_deref(),
+            &caller.user_id,
+        )));
     }
     let none = || MatrixError::not_found("there is no account data of this type");
     Ok(JsonBytes(stored.ok_or_else(none)?))

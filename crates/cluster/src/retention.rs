@@ -18,18 +18,21 @@ const AT_ONCE: i64 = 5_000;
 /// The longest time between two rounds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// Goes round the shards that this process owns, of both families.
-pub(crate) struct Retention {
-    pub(crate) db: Database,
-    pub(crate) clock: Clock,
+/// Goes round the shards that this process owns.
+pub struct Retention {
+    /// The primary is used.
+    pub db: Database,
+    /// The time.
+    pub clock: Clock,
     /// `cluster.retention_ms`.
-    pub(crate) keep: Duration,
-    pub(crate) owned: [watch::Receiver<Vec<Shard>>; 2],
+    pub keep: Duration,
+    /// The owned shards, of each family.
+    pub owned: Vec<watch::Receiver<Vec<Shard>>>,
 }
 
 impl Retention {
     /// Works until `stop` is cancelled.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let pause = (self.keep / 24).clamp(Duration::from_secs(1), LONGEST_PAUSE);
         loop {
             tokio::select! {

@@ -15,27 +15,30 @@ pub struct Content {
 }
 
 /// The rules of `user`, whose `m.push_rules` account data is `stored`, if it is set.
+///
+/// Server-default rules are those of today, with what the user changed in them.
 #[must_use]
 pub fn rules(stored: Option<&[u8]>, user: &UserId) -> Ruleset {
+    let default = Ruleset::server_default(user);
     let Some(stored) = stored else {
-        return Ruleset::server_default(user);
+        return default;
     };
-    serde_json::from_slice::<Content>(stored).map_or_else(
-        |error| {
+    match serde_json::from_slice::<Content>(stored) {
+        Ok(content) => {
+            let mut rules = content.global;
+            rules.update_with_server_default(default);
+            rules
+        }
+        Err(error) => {
             tracing::error!(error = %error, user.id = %user, "stored push rules are no push rules");
-            Ruleset::server_default(user)
-        },
-        |content| content.global,
-    )
+            default
+        }
+    }
 }
 
 /// The content of the `m.push_rules` event that a client reads.
 #[must_use]
-pub fn content(stored: Option<Vec<u8>>, user: &UserId) -> Vec<u8> {
-    stored.unwrap_or_else(|| {
-        let default = Content {
-            global: Ruleset::server_default(user),
-        };
-        serde_json::to_vec(&default).unwrap_or_default()
-    })
+pub fn content(stored: Option<&[u8]>, user: &UserId) -> Vec<u8> {
+    let global = rules(stored, user);
+    serde_json::to_vec(&Content { global }).unwrap_or_default()
 }
