@@ -40,7 +40,8 @@ impl Connection {
             assert!(read > 0, "the connection was closed without a word");
             let line = line.trim_end().to_ascii_lowercase();
             if let Some(rest) = line.strip_prefix("http/1.1 ") {
-                status = rest[..3].parse().unwrap();
+                let code = rest.split(' ').next().unwrap();
+                status = code.parse().unwrap();
             } else if let Some(value) = line.strip_prefix("content-length: ") {
                 length = value.parse().unwrap();
             } else if line == "connection: close" {
