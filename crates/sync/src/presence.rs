@@ -83,8 +83,8 @@ pub struct PresenceParts {
     pub tasks: TaskTracker,
 }
 
-/// A user's presence, for who asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A user's presence, for who asks for it; by default that of who was never there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PresenceNow {
     /// The state.
     pub state: State,

@@ -100,7 +100,7 @@ async fn a_password_change_refuses() {
     change(wrong).await.fails(401, "M_FORBIDDEN");
     let other = cluster.user("other").await;
     let others = json!({"new_password": NEW, "auth": auth(&other, PASSWORD)});
-    change(others).await.fails(401, "M_FORBIDDEN");
+    change(others).await.fails(403, "M_FORBIDDEN");
     let email = json!({
         "type": "m.login.password",
         "identifier": {"type": "m.id.thirdparty", "medium": "email", "address": "a@b.c"},

@@ -194,6 +194,15 @@ async fn a_room_that_is_shared_anew_brings_presence() {
 }
 
 #[tokio::test]
+async fn who_was_never_there_is_offline() {
+    let (alice, bob, _room) = pair().await;
+    for reader in [&alice, &bob] {
+        let told = reader.get(&path(&alice.id)).await.ok();
+        assert_eq!(told, json!({"presence": "offline"}));
+    }
+}
+
+#[tokio::test]
 async fn presence_refuses() {
     let (alice, bob, _room) = pair().await;
     let carol = shared().await.user("carol").await;
@@ -204,9 +213,6 @@ async fn presence_refuses() {
     for stranger in [alice.id.as_str(), "@nobody:localhost", "@a:example.org"] {
         carol.get(&path(stranger)).await.fails(403, "M_FORBIDDEN");
     }
-    // Never there.
-    bob.get(&path(&alice.id)).await.fails(404, "M_NOT_FOUND");
-    carol.get(&path(&carol.id)).await.fails(404, "M_NOT_FOUND");
     for body in [
         json!({}),
         json!({"presence": "busy"}),

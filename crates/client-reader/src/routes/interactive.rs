@@ -12,6 +12,9 @@ use crate::state::AppState;
 ///
 /// `purpose` names the endpoint and, where there is one, its object: a session is for one caller and
 /// one purpose.
+///
+/// # Errors
+/// 401 with the flow while the password is missing or wrong; 403 for one said to be another user's.
 pub(crate) async fn by_password(
     app: &AppState,
     caller: &Caller,
@@ -27,7 +30,10 @@ pub(crate) async fn by_password(
         .password
         .clone()
         .ok_or_else(|| missing("password"))?;
-    let named = name.and_then(|name| login_user_id(name, &app.server_name));
+    // No second attempt could succeed, whatever the password: whose account it is, is settled.
+    if name.is_some_and(|name| !is_caller(app, caller, name)) {
+        return Err(MatrixError::forbidden("this is another user's account"));
+    }
     let account = app
         .accounts
         .account(&caller.barrier, &caller.user_id)
@@ -35,11 +41,15 @@ pub(crate) async fn by_password(
     let stored = account.and_then(|account| account.password_hash);
     let check = PasswordCheck::begin(app, &caller.user_id)?;
     let fits = app.passwords.verify(password, stored).await?;
-    if fits && named.as_ref() == Some(&caller.user_id) {
+    if fits && name.is_some() {
         check.passed(app);
         return Ok(());
     }
     Err(flow.refused(&attempt, "M_FORBIDDEN", "wrong user name or password"))
+}
+
+fn is_caller(app: &AppState, caller: &Caller, name: &str) -> bool {
+    login_user_id(name, &app.server_name).as_ref() == Some(&caller.user_id)
 }
 
 /// Whom a password is said to belong to; `None` if it cannot be one of ours, as no third-party

@@ -65,14 +65,15 @@ async fn share_room(app: &AppState, caller: &Caller, user: UserNid) -> Result<bo
         .map_err(storage_error)
 }
 
-/// What was written of a user who was not heard of lately: offline, unless nobody can be heard.
+/// What was written of a user who was not heard of lately: offline, unless nobody can be heard. Each
+/// user has a presence: who was never there is offline, too.
 async fn kept(app: &AppState, caller: &Caller, user: UserNid) -> Result<PresenceNow, MatrixError> {
     let mut view = caller.view(app);
     let snapshot = view.snapshot().await.map_err(storage_error)?;
     let found = accounts::presence(snapshot, &[user]).await;
-    let record = found.map_err(storage_error)?.pop();
-    let none = || MatrixError::not_found("there is no presence of this user");
-    let record = record.ok_or_else(none)?;
+    let Some(record) = found.map_err(storage_error)?.pop() else {
+        return Ok(PresenceNow::default());
+    };
     let now = app.clock.now_ms();
     let is_fresh = app.presence.is_away() && now - record.updated_at < FRESH_MS;
     let state = u32::try_from(record.state).unwrap_or(0);
