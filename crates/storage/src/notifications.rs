@@ -122,9 +122,10 @@ pub async fn candidates(
         .collect()
 }
 
-/// Where the user's last own event of each of some parts of rooms is, if there is one above a
-/// position; a part is a room and the root of a thread, `""` for the main timeline. Tells the parts by
-/// their places in the list.
+/// Where the user's last own events in some parts of rooms are, if above a position.
+///
+/// A part is a room and the root of a thread, `""` for the main timeline; it is told by its place in
+/// the list.
 ///
 /// # Errors
 /// As [`Connection::query`].
