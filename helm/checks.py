@@ -126,7 +126,14 @@ def configuration_is_the_programs():
         "rpc": {"listen", "advertise", "ca_file", "cert_file", "key_file"},
         "http": {"listen"},
     }
+    full = yaml.safe_load((CHART / "ci" / "full-values.yaml").read_text())["config"]
+    config = documents((RENDERED / "full.yaml").read_text())["ConfigMap", "test-ganglion-config"]
+    written = tomllib.loads(config["data"]["ganglion.toml"])
     for section, properties in by_values.items():
+        # redis and rpc have nothing there that full-values.yaml would have to set.
+        assert full.get(section) or section in by_chart, f"full-values.yaml: no config.{section}"
+        lost = full.get(section, {}).keys() - written.get(section, {}).keys()
+        assert not lost, f"config.{section} is not written: {lost}"
         keys = properties["properties"].keys() | by_chart.get(section, set())
         assert keys == section_keys(section), f"config.{section}: {keys ^ section_keys(section)}"
     for file in RENDERED.glob("*.yaml"):

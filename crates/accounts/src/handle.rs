@@ -171,7 +171,7 @@ impl Accounts {
         stored_user(&owner.ok_or_else(|| unknown_token(false))?)
     }
 
-    /// Whose a login token is; `None` if nobody has it.
+    /// Whose a login token is; `None` if nobody has it, or no more.
     ///
     /// # Errors
     /// 503 if the database is away.
@@ -180,7 +180,10 @@ impl Accounts {
         barrier: &Barrier,
         token_hash: &[u8; 32],
     ) -> Result<Option<OwnedUserId>, MatrixError> {
-        let owner = read!(self, barrier, |c| rows::login_token_owner(c, token_hash));
+        let now_ms = self.0.clock.now_ms();
+        let owner = read!(self, barrier, |c| rows::login_token_owner(
+            c, token_hash, now_ms
+        ));
         owner.as_deref().map(stored_user).transpose()
     }
 

@@ -66,7 +66,8 @@ pub struct Identity {
     pub kind: UserKind,
     /// The account is locked: nothing is served but a logout.
     pub locked: bool,
-    /// The account is suspended: nothing is served that others would see.
+    /// The account is suspended: nothing is served that others would see, but
+    /// what comes with reading.
     pub suspended: bool,
     /// True if the token came of a refresh and nobody is known to have used it before: its use ends
     /// the tokens before it.

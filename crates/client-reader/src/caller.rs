@@ -10,9 +10,9 @@ use ganglion_rooms::{View, Viewer};
 use ganglion_storage::Barrier;
 use ganglion_sync::Who;
 use http::request::Parts;
-use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId, UserId};
 
-use crate::limits;
+use crate::limits::{self, RoomParts};
 use crate::routes::rules::Suspended;
 use crate::state::AppState;
 
@@ -24,6 +24,10 @@ pub(crate) struct Caller {
     pub(crate) kind: UserKind,
     /// The account is suspended, which the endpoint's rules have not refused.
     pub(crate) suspended: bool,
+    /// The event of a send beyond the rate that is done already: it is the answer.
+    pub(crate) done: Option<OwnedEventId>,
+    /// What the request has taken of rooms' rates.
+    pub(crate) room_parts: RoomParts,
     /// All that was answered before the request came lies at or below it.
     pub(crate) barrier: Barrier,
 }
@@ -32,14 +36,14 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let (caller, identity) = Self::known(parts, app).await?;
+        let (mut caller, identity) = Self::known(parts, app).await?;
         if identity.locked {
             return Err(MatrixError::user_locked().into());
         }
         caller.use_token(parts, app, &identity).await?;
         let rules = limits::rules(app, parts);
         if let Some(class) = rules.and_then(|rules| rules.class) {
-            limits::by_caller(app, parts, &caller, class).await?;
+            limits::by_caller(app, parts, &mut caller, class).await?;
         }
         if caller.suspended && rules.is_some_and(|r| r.suspended == Suspended::Refused) {
             return Err(MatrixError::user_suspended().into());
@@ -73,6 +77,8 @@ impl Caller {
             device_id: identity.device_id.clone(),
             kind: identity.kind,
             suspended: identity.suspended,
+            done: None,
+            room_parts: RoomParts::of(parts),
             barrier,
         };
         Ok((caller, identity))

@@ -89,7 +89,7 @@ impl Service for ClientReader {
         let config = &self.context.config;
         let routes = routes::all();
         let limits = Limits::new(&config.http, routes.long_polls());
-        let counted = from_fn_with_state(self.app.clone(), limits::by_address);
+        let counted = from_fn_with_state(self.app.clone(), limits::counted);
         let router = routes.into_router().layer(counted).with_state(self.app);
         let router = layers(router, limits);
         let delay = Duration::from_millis(config.cluster.drain_delay_ms);

@@ -12,6 +12,7 @@ use ganglion_proto::persister::{
 };
 use ganglion_rpc::{Channel, RpcClients, RpcFailure, classify, with_deadline};
 use ganglion_telemetry::metrics::Counter;
+use prost::Message as _;
 use ruma::{OwnedEventId, RoomId, UserId};
 use tokio::time::Instant;
 
@@ -49,6 +50,26 @@ pub struct Done {
     pub event_id: Option<OwnedEventId>,
     /// What the command returns beyond that.
     pub value: String,
+}
+
+impl Done {
+    /// The answer of a command that is done, as `commands` keeps it.
+    ///
+    /// # Errors
+    /// `M_UNKNOWN` if it is none.
+    pub fn stored(reply: &[u8]) -> Result<Self, MatrixError> {
+        let done = persister::Done::decode(reply).map_err(|_broken| MatrixError::internal())?;
+        Self::of(done)
+    }
+
+    fn of(done: persister::Done) -> Result<Self, MatrixError> {
+        Ok(Self {
+            shard: Shard::new(i64::from(done.shard)).ok_or_else(MatrixError::internal)?,
+            position: done.position,
+            event_id: OwnedEventId::try_from(done.event_id).ok(),
+            value: done.value,
+        })
+    }
 }
 
 /// A failed call, and what to do about it.
@@ -288,12 +309,7 @@ fn sort(failure: RpcFailure) -> Failure {
 
 fn done(reply: CommandReply) -> Result<Done, MatrixError> {
     match reply.result {
-        Some(command_reply::Result::Done(done)) => Ok(Done {
-            shard: Shard::new(i64::from(done.shard)).ok_or_else(MatrixError::internal)?,
-            position: done.position,
-            event_id: OwnedEventId::try_from(done.event_id).ok(),
-            value: done.value,
-        }),
+        Some(command_reply::Result::Done(done)) => Done::of(done),
         Some(command_reply::Result::Error(error)) => Err(matrix_error(error)),
         None => Err(MatrixError::internal()),
     }

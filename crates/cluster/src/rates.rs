@@ -55,6 +55,8 @@ pub struct Wanted {
     pub of: String,
     /// How often.
     pub rate: Rate,
+    /// How many at once.
+    pub times: u32,
 }
 
 /// It was done too often.
@@ -105,7 +107,7 @@ impl Rates {
         let now = self.now();
         for (index, one) in wanted.iter().enumerate() {
             let (id, bucket) = self.bucket(one);
-            let taken = lock(&bucket).take(now, Pace::of(one.rate));
+            let taken = lock(&bucket).take(now, Pace::of(one.rate), one.times);
             match taken {
                 Ok(()) => self.tell_later(id, bucket),
                 Err(wait) => {
@@ -125,7 +127,7 @@ impl Rates {
     pub fn give_back(&self, taken: &[Wanted]) {
         for one in taken {
             let (id, bucket) = self.bucket(one);
-            lock(&bucket).give_back(Pace::of(one.rate));
+            lock(&bucket).give_back(Pace::of(one.rate), one.times);
             self.tell_later(id, bucket);
         }
     }

@@ -23,7 +23,7 @@ pub struct AccountRecord {
     pub deactivated: bool,
     /// No request is served but a logout.
     pub locked: bool,
-    /// No request is served that others would see.
+    /// No request is served that others would see, but those that come with reading.
     pub suspended: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct Standing {
     pub deactivated: bool,
     /// No request is served but a logout.
     pub locked: bool,
-    /// No request is served that others would see.
+    /// No request is served that others would see, but those that come with reading.
     pub suspended: bool,
 }
 
@@ -182,7 +182,7 @@ const DEACTIVATED: &str = "SELECT u.user_id FROM users u \
 const LOGIN_TOKENS: &str = "SELECT token_hash, user_nid, expires_at FROM login_tokens \
     WHERE token_hash = ANY($1)";
 const LOGIN_TOKEN_OWNER: &str = "SELECT u.user_id FROM login_tokens t \
-    JOIN users u ON u.user_nid = t.user_nid WHERE t.token_hash = $1";
+    JOIN users u ON u.user_nid = t.user_nid WHERE t.token_hash = $1 AND t.expires_at > $2";
 const TOKEN: &str = "SELECT u.user_id, t.user_nid, t.device_id, a.kind, t.expires_at, t.stage, \
     a.locked, a.suspended \
     FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid \
@@ -356,17 +356,21 @@ pub async fn login_tokens(
         .collect()
 }
 
-/// The user of a login token, by its hash; `None` if it is not known.
+/// The user of a login token, by its hash; `None` if it is not known, or has expired at `now_ms`.
 ///
 /// # Errors
 /// As [`Connection::query`].
 pub async fn login_token_owner(
     connection: &Connection,
     token_hash: &[u8; 32],
+    now_ms: i64,
 ) -> Result<Option<String>, StorageError> {
     let hash = token_hash.as_slice();
     let row = connection
-        .query_opt(LOGIN_TOKEN_OWNER, &[(&hash, Type::BYTEA)])
+        .query_opt(
+            LOGIN_TOKEN_OWNER,
+            &[(&hash, Type::BYTEA), (&now_ms, Type::INT8)],
+        )
         .await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }

@@ -135,7 +135,7 @@ host={{ .server.host }} port={{ .server.port | default 5432 | int64 }} dbname={{
 
 [admin]
 {{- include "ganglion.toml" (dict "listen" (printf "0.0.0.0:%d" (int64 $v.ports.admin))) }}
-{{- range $section := list "cluster" "limits" "rate_limits" "rooms" "accounts" "log" }}
+{{- range $section := list "cluster" "limits" "rate_limits" "rooms" "presence" "accounts" "log" }}
 {{- with get $v.config $section }}
 
 [{{ $section }}]

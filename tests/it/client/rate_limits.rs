@@ -11,7 +11,7 @@ use crate::sandbox::{Sandbox, eventually, metric};
 use crate::user::{PASSWORD, Reply, User, enc, http, request};
 
 /// Refills too slowly for what a test does in the meantime.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("rate_limits.send", "{ burst = 5, per_second = 0.2 }"),
     (
         "rate_limits.send_in_room",
@@ -21,6 +21,11 @@ const SETTINGS: [(&str, &str); 5] = [
         "rate_limits.failed_login_of_account",
         "{ burst = 3, per_second = 0.01 }",
     ),
+    (
+        "rate_limits.failed_password_of_device",
+        "{ burst = 3, per_second = 0.01 }",
+    ),
+    ("rate_limits.repeat", "{ burst = 30, per_second = 0.01 }"),
     ("rate_limits.open", "{ burst = 4, per_second = 0.01 }"),
     ("rate_limits.exempt_users", "[\"@bot:localhost\"]"),
 ];
@@ -132,15 +137,30 @@ async fn failed_logins(bob: &User, readers: &[String]) {
         login(&readers[1], PASSWORD).await.status == 429
     });
     assert!(there.await, "the other instance has not heard of it");
-    // Nor by way of user-interactive authentication.
-    let auth = json!({
+    // At another address bob logs in.
+    let url = format!("{}/_matrix/client/v3/login", readers[0]);
+    let request = http().post(url).header("X-Forwarded-For", "198.51.100.40");
+    let body = json!({
         "type": "m.login.password", "password": PASSWORD,
         "identifier": {"type": "m.id.user", "user": bob.id},
     });
-    let body = json!({"new_password": "something else", "auth": auth});
+    let status = request.json(&body).send().await.unwrap().status();
+    assert_eq!(status, 200);
+    // And a device that is logged in has a rate of its own.
     let bob = bob.at(&readers[0]);
-    let refused = bob.post("/account/password", body).await;
-    refused.fails(429, "M_LIMIT_EXCEEDED");
+    let change = async |password: &str| {
+        let auth = json!({
+            "type": "m.login.password", "password": password,
+            "identifier": {"type": "m.id.user", "user": bob.id},
+        });
+        let body = json!({"new_password": PASSWORD, "logout_devices": false, "auth": auth});
+        bob.post("/account/password", body).await
+    };
+    change(PASSWORD).await.ok();
+    for _ in 0..3 {
+        change("wrong").await.fails(401, "M_FORBIDDEN");
+    }
+    change(PASSWORD).await.fails(429, "M_LIMIT_EXCEEDED");
 }
 
 async fn open(reader: &str, forwarded: &str) -> u16 {
@@ -154,6 +174,10 @@ async fn addresses(readers: &[String]) {
         assert_eq!(open(&readers[0], "198.51.100.1").await, 200);
     }
     assert_eq!(open(&readers[0], "198.51.100.1").await, 429);
+    // A HEAD is answered as the GET that it is one of, and counts as one.
+    let url = format!("{}/_matrix/client/v3/login", readers[0]);
+    let head = http().head(url).header("X-Forwarded-For", "198.51.100.1");
+    assert_eq!(head.send().await.unwrap().status(), 429);
     // Only what the one proxy in front has added counts.
     assert_eq!(open(&readers[0], "198.51.100.77, 198.51.100.1").await, 429);
     assert_eq!(open(&readers[0], "198.51.100.2").await, 200);
@@ -272,5 +296,94 @@ async fn they_can_be_switched_off() {
     for _ in 0..6 {
         alice.call(Method::GET, "/login", None).await.ok();
     }
+    sandbox.end().await;
+}
+
+#[tokio::test]
+async fn member_events_count_as_what_they_do() {
+    let sandbox = Sandbox::start_with("rates-of-members", |options| {
+        for key in ["join", "invite"] {
+            let rate = "{ burst = 3, per_second = 0.001 }".to_owned();
+            options.settings.push((format!("rate_limits.{key}"), rate));
+        }
+    })
+    .await;
+    let url = readers(&sandbox).remove(0);
+    let alice = sandbox.user("alice").await.at(&url);
+    let mut others = Vec::new();
+    for name in ["b", "c", "d", "e"] {
+        others.push(sandbox.user(name).await.id);
+    }
+    let room = alice.create_room(json!({})).await;
+    let invite = async |user: &str| {
+        let path = format!("/rooms/{}/state/m.room.member/{}", enc(&room), enc(user));
+        alice.put(&path, json!({"membership": "invite"})).await
+    };
+    invite(&others[0]).await.ok();
+    // Two with a room, whichever way.
+    let event = json!({
+        "type": "m.room.member", "state_key": others[1], "content": {"membership": "invite"},
+    });
+    let body = json!({"invite": [others[0]], "initial_state": [event]});
+    alice.create_room(body).await;
+    invite(&others[2]).await.fails(429, "M_LIMIT_EXCEEDED");
+    let body = json!({"invite": [others[0]]});
+    let refused = alice.post("/createRoom", body).await;
+    refused.fails(429, "M_LIMIT_EXCEEDED");
+    alice.create_room(json!({})).await;
+    let path = format!(
+        "/rooms/{}/state/m.room.member/{}",
+        enc(&room),
+        enc(&alice.id)
+    );
+    for n in 0..3 {
+        let body = json!({"membership": "join", "displayname": format!("a{n}")});
+        alice.put(&path, body).await.ok();
+    }
+    let body = json!({"membership": "join", "displayname": "b"});
+    let refused = alice.put(&path, body).await;
+    refused.fails(429, "M_LIMIT_EXCEEDED");
+    sandbox.end().await;
+}
+
+#[tokio::test]
+async fn who_is_not_in_a_room_takes_nothing_from_it() {
+    let sandbox = Sandbox::start_with("rates-of-rooms", |options| {
+        let settings = [
+            ("send", "{ burst = 12, per_second = 0.001 }"),
+            ("send_in_room", "{ burst = 4, per_second = 0.001 }"),
+            ("repeat", "{ burst = 3, per_second = 0.001 }"),
+        ];
+        let settings = settings.map(|(key, rate)| (format!("rate_limits.{key}"), rate.to_owned()));
+        options.settings.extend(settings);
+    })
+    .await;
+    let url = readers(&sandbox).remove(0);
+    let alice = sandbox.user("alice").await.at(&url);
+    let mallory = sandbox.user("mallory").await.at(&url);
+    let room = alice.create_room(json!({})).await;
+    for n in 0..12 {
+        let refused = mallory.send(&room, &format!("m{n}"), "hello").await;
+        refused.fails(403, "M_FORBIDDEN");
+    }
+    // It has cost her own.
+    let refused = mallory.send(&room, "m12", "hello").await;
+    refused.fails(429, "M_LIMIT_EXCEEDED");
+    for n in 0..4 {
+        alice.send(&room, &format!("a{n}"), "hello").await.ok();
+    }
+    // The room's is used up; repetitions are answered, as often as they may be looked up.
+    for _ in 0..3 {
+        alice.send(&room, "a0", "hello").await.ok();
+    }
+    let refused = alice.send(&room, "a0", "hello").await;
+    refused.fails(429, "M_LIMIT_EXCEEDED");
+    // What the room has refused has cost her own, too: four of twelve are left.
+    let other = alice.create_room(json!({})).await;
+    for n in 0..4 {
+        alice.send(&other, &format!("o{n}"), "hello").await.ok();
+    }
+    let refused = alice.send(&other, "o4", "hello").await;
+    refused.fails(429, "M_LIMIT_EXCEEDED");
     sandbox.end().await;
 }

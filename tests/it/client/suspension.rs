@@ -55,6 +55,20 @@ async fn a_suspended_account_reads_and_leaves() {
         let path = format!("/rooms/{}/state/m.room.power_levels", enc(&own_room));
         refused(&alice.put(&path, levels.clone()).await);
         refused(&alice.post("/createRoom", json!({})).await);
+        let path = format!("/rooms/{}/typing/{}", enc(&room), enc(&alice.id));
+        refused(
+            &alice
+                .put(&path, json!({"typing": true, "timeout": 1000}))
+                .await,
+        );
+        let path = format!("/presence/{}/status", enc(&alice.id));
+        let status = json!({"presence": "online", "status_msg": "still here"});
+        refused(&alice.put(&path, status).await);
+        // To read is to move receipts.
+        for kind in ["m.read", "m.read.private"] {
+            let path = format!("/rooms/{}/receipt/{kind}/{}", enc(&room), enc(&others));
+            alice.post(&path, json!({})).await.ok();
+        }
         // Own events, and no others, whatever one's power.
         let path = format!("/rooms/{}/redact/{}/t", enc(&room), enc(&others));
         refused(&alice.put(&path, json!({})).await);

@@ -39,7 +39,7 @@ pub(crate) async fn by_password(
         .account(&caller.barrier, &caller.user_id)
         .await?;
     let stored = account.and_then(|account| account.password_hash);
-    let check = PasswordCheck::begin(app, &caller.user_id)?;
+    let check = PasswordCheck::of_caller(app, caller)?;
     let fits = app.passwords.verify(password, stored).await?;
     if fits && name.is_some() {
         check.passed(app);

@@ -18,6 +18,8 @@ pub(crate) enum Class {
     Register,
     Read,
     Write,
+    /// What is seen for a moment, and comes often.
+    Ephemeral,
     Send,
     Join,
     Invite,
@@ -43,7 +45,7 @@ pub(crate) struct Rules {
     pub(crate) suspended: Suspended,
 }
 
-/// What an endpoint without a row gets.
+/// Not limited, and served to suspended accounts.
 const PLAIN: Rules = Rules {
     class: None,
     suspended: Suspended::Served,
@@ -64,7 +66,8 @@ const fn refused(class: Class) -> Rules {
 }
 
 /// Method, path below `/_matrix/client/<version>/`, rules. An endpoint without a row is served to
-/// suspended accounts, and is limited if the specification says so: as a read or a write.
+/// suspended accounts; a `GET` is limited as a read if the specification says so, all else as a
+/// write.
 const TABLE: &[(&str, &str, Rules)] = &[
     ("GET", "login", limited(Class::Open)),
     ("POST", "login", limited(Class::Login)),
@@ -99,6 +102,9 @@ const TABLE: &[(&str, &str, Rules)] = &[
     ),
     ("POST", "refresh", limited(Class::Open)),
     ("POST", "login/get_token", limited(Class::LoginToken)),
+    // Whoever wants to end sessions may.
+    ("POST", "logout", PLAIN),
+    ("POST", "logout/all", PLAIN),
     ("POST", "account/3pid/delete", refused(Class::Write)),
     ("POST", "account/3pid/unbind", refused(Class::Write)),
     ("POST", "createRoom", refused(Class::CreateRoom)),
@@ -137,15 +143,29 @@ const TABLE: &[(&str, &str, Rules)] = &[
     ("POST", "rooms/{}/report", limited(Class::Report)),
     ("POST", "rooms/{}/report/{}", limited(Class::Report)),
     ("POST", "users/{}/report", limited(Class::Report)),
-    ("PUT", "user/{}/account_data/{}", limited(Class::Write)),
-    (
-        "PUT",
-        "user/{}/rooms/{}/account_data/{}",
-        limited(Class::Write),
-    ),
-    ("POST", "user/{}/filter", limited(Class::Write)),
-    ("PUT", "devices/{}", limited(Class::Write)),
+    ("PUT", "rooms/{}/typing/{}", refused(Class::Ephemeral)),
+    ("PUT", "presence/{}/status", refused(Class::Ephemeral)),
+    ("GET", "presence/{}/status", limited(Class::Read)),
+    // Receipts belong to reading: they say what is unread.
+    ("POST", "rooms/{}/receipt/{}/{}", limited(Class::Ephemeral)),
+    ("POST", "rooms/{}/read_markers", limited(Class::Ephemeral)),
+    ("POST", "publicRooms", limited(Class::Read)),
 ];
+
+/// The rules for a request; none for what is no endpoint.
+pub(crate) fn find(
+    all: &HashMap<(Method, String), Rules>,
+    method: &Method,
+    path: &str,
+) -> Option<Rules> {
+    // The router has a `HEAD` served by the handler of `GET`.
+    let method = if method == Method::HEAD {
+        Method::GET
+    } else {
+        method.clone()
+    };
+    all.get(&(method, path.to_owned())).copied()
+}
 
 /// The rules of all endpoints, by method and path template.
 pub(crate) fn of_all(routes: &Routes<AppState>) -> HashMap<(Method, String), Rules> {
@@ -167,14 +187,11 @@ fn of(method: &Method, path: &str, is_limited: bool) -> Rules {
         return *rules;
     }
     let class = if method == Method::GET {
-        Class::Read
+        is_limited.then_some(Class::Read)
     } else {
-        Class::Write
+        Some(Class::Write)
     };
-    Rules {
-        class: is_limited.then_some(class),
-        ..PLAIN
-    }
+    Rules { class, ..PLAIN }
 }
 
 /// A path template without its beginning, and without the names of its placeholders.
@@ -200,6 +217,31 @@ mod tests {
             let rules = rules[&(method.clone(), path.clone())];
             if routes.is_limited(&method, &path) {
                 assert!(rules.class.is_some(), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_write_is_limited() {
+        let mut unlimited: Vec<String> = of_all(&crate::routes::all())
+            .into_iter()
+            .filter(|((method, _), rules)| method != Method::GET && rules.class.is_none())
+            .map(|((method, path), _)| format!("{method} {}", nameless(&path)))
+            .collect();
+        unlimited.sort_unstable();
+        unlimited.dedup();
+        assert_eq!(unlimited, ["POST logout", "POST logout/all"]);
+    }
+
+    #[test]
+    fn a_head_has_the_rules_of_its_get() {
+        let all = of_all(&crate::routes::all());
+        let path = "/_matrix/client/v3/login";
+        assert_eq!(find(&all, &Method::HEAD, path), Some(limited(Class::Open)));
+        assert_eq!(find(&all, &Method::HEAD, "/nowhere"), None);
+        for ((method, path), rules) in &all {
+            if method == Method::GET {
+                assert_eq!(find(&all, &Method::HEAD, path), Some(*rules), "{path}");
             }
         }
     }

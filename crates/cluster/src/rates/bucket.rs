@@ -41,25 +41,29 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Takes one act's worth.
+    /// Takes as much as so many acts take. More than a burst takes the whole of a full bucket, and
+    /// is paid back afterwards.
     ///
     /// # Errors
     /// For how many microseconds there is not enough in it; nothing is taken.
-    pub(super) fn take(&mut self, now: i64, pace: Pace) -> Result<(), i64> {
-        let after = self.used_up.max(now).saturating_add(pace.cost);
-        let beyond = after.saturating_sub(now).saturating_sub(pace.room);
+    pub(super) fn take(&mut self, now: i64, pace: Pace, times: u32) -> Result<(), i64> {
+        let cost = pace.cost.saturating_mul(times.into());
+        let before = self.used_up.max(now);
+        let needed = before.saturating_add(cost.min(pace.room));
+        let beyond = needed.saturating_sub(now).saturating_sub(pace.room);
         if beyond > 0 {
             return Err(beyond);
         }
-        self.used_up = after;
-        self.untold = self.untold.saturating_add(pace.cost);
+        self.used_up = before.saturating_add(cost);
+        self.untold = self.untold.saturating_add(cost);
         Ok(())
     }
 
     /// Undoes a [`Bucket::take`].
-    pub(super) fn give_back(&mut self, pace: Pace) {
-        self.used_up = self.used_up.saturating_sub(pace.cost);
-        self.untold = self.untold.saturating_sub(pace.cost);
+    pub(super) fn give_back(&mut self, pace: Pace, times: u32) {
+        let cost = pace.cost.saturating_mul(times.into());
+        self.used_up = self.used_up.saturating_sub(cost);
+        self.untold = self.untold.saturating_sub(cost);
     }
 
     /// What is to be told to the others now.
@@ -90,31 +94,48 @@ mod tests {
         let mut bucket = Bucket::default();
         let start = 7_000_000;
         for _ in 0..3 {
-            assert_eq!(bucket.take(start, pace), Ok(()));
+            assert_eq!(bucket.take(start, pace, 1), Ok(()));
         }
-        assert_eq!(bucket.take(start, pace), Err(500_000));
-        assert_eq!(bucket.take(start + 499_999, pace), Err(1));
-        assert_eq!(bucket.take(start + 500_000, pace), Ok(()));
-        assert_eq!(bucket.take(start + 500_000, pace), Err(500_000));
+        assert_eq!(bucket.take(start, pace, 1), Err(500_000));
+        assert_eq!(bucket.take(start + 499_999, pace, 1), Err(1));
+        assert_eq!(bucket.take(start + 500_000, pace, 1), Ok(()));
+        assert_eq!(bucket.take(start + 500_000, pace, 1), Err(500_000));
         // A long rest does not save up more than the burst.
         let later = start + 60_000_000;
-        let taken = (0..10).filter(|_| bucket.take(later, pace).is_ok()).count();
+        let taken = (0..10)
+            .filter(|_| bucket.take(later, pace, 1).is_ok())
+            .count();
         assert_eq!(taken, 3);
+    }
+
+    #[test]
+    fn many_at_once_cost_as_much_as_one_after_the_other() {
+        let pace = pace(4, 1.0);
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.take(0, pace, 3), Ok(()));
+        assert_eq!(bucket.take(0, pace, 2), Err(1_000_000));
+        bucket.give_back(pace, 3);
+        assert_eq!(bucket.tell(), 0);
+        // More than a burst: only from a full one, and paid back.
+        assert_eq!(bucket.take(0, pace, 10), Ok(()));
+        assert_eq!(bucket.take(0, pace, 1), Err(7_000_000));
+        assert_eq!(bucket.take(7_000_000, pace, 10), Err(3_000_000));
+        assert_eq!(bucket.take(10_000_000, pace, 10), Ok(()));
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         let pace = pace(1, 1.0);
         let mut bucket = Bucket::default();
-        bucket.take(0, pace).unwrap();
-        assert_eq!(bucket.take(0, pace), Err(1_000_000));
-        bucket.give_back(pace);
+        bucket.take(0, pace, 1).unwrap();
+        assert_eq!(bucket.take(0, pace, 1), Err(1_000_000));
+        bucket.give_back(pace, 1);
         assert_eq!(bucket.tell(), 0);
-        assert_eq!(bucket.take(0, pace), Ok(()));
+        assert_eq!(bucket.take(0, pace, 1), Ok(()));
         assert_eq!(bucket.tell(), 1_000_000);
         assert_eq!(bucket.tell(), 0);
         // Given back after it was told: the others hear of that, too.
-        bucket.give_back(pace);
+        bucket.give_back(pace, 1);
         assert_eq!(bucket.tell(), -1_000_000);
     }
 
@@ -122,34 +143,34 @@ mod tests {
     fn what_others_took_counts_and_is_paid_back() {
         let pace = pace(2, 1.0);
         let mut bucket = Bucket::default();
-        bucket.take(0, pace).unwrap();
+        bucket.take(0, pace, 1).unwrap();
         let told = bucket.tell();
         // Taken while it is told: counts on top of the answer.
-        bucket.take(0, pace).unwrap();
+        bucket.take(0, pace, 1).unwrap();
         bucket.hear(0, told + 3_000_000);
-        assert_eq!(bucket.take(0, pace), Err(4_000_000));
-        assert_eq!(bucket.take(4_000_000, pace), Ok(()));
+        assert_eq!(bucket.take(0, pace, 1), Err(4_000_000));
+        assert_eq!(bucket.take(4_000_000, pace, 1), Ok(()));
     }
 
     #[test]
     fn a_redis_that_has_forgotten_gives_nobody_a_new_burst() {
         let pace = pace(2, 1.0);
         let mut bucket = Bucket::default();
-        bucket.take(0, pace).unwrap();
-        bucket.take(0, pace).unwrap();
+        bucket.take(0, pace, 1).unwrap();
+        bucket.take(0, pace, 1).unwrap();
         bucket.tell();
         bucket.hear(0, 0);
-        assert_eq!(bucket.take(0, pace), Err(1_000_000));
+        assert_eq!(bucket.take(0, pace, 1), Err(1_000_000));
     }
 
     #[test]
     fn extreme_rates_are_rates() {
         let mut bucket = Bucket::default();
         let slow = pace(u32::MAX, 0.000_01);
-        assert_eq!(bucket.take(0, slow), Ok(()));
+        assert_eq!(bucket.take(0, slow, 1), Ok(()));
         let mut bucket = Bucket::default();
         let fast = pace(1, 1_000_000.0);
-        assert_eq!(bucket.take(0, fast), Ok(()));
-        assert_eq!(bucket.take(0, fast), Err(1));
+        assert_eq!(bucket.take(0, fast, 1), Ok(()));
+        assert_eq!(bucket.take(0, fast, 1), Err(1));
     }
 }

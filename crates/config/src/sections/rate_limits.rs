@@ -26,10 +26,14 @@ pub struct RateLimits {
     pub read: Rate,
     /// Writes that have no rate of their own; per user.
     pub write: Rate,
+    /// Typing notices, receipts and presence; per user.
+    pub ephemeral: Rate,
     /// Events sent; per user.
     pub send: Rate,
     /// Events sent; per room.
     pub send_in_room: Rate,
+    /// Sends beyond `send` that are looked up, as they may be repetitions; per user.
+    pub repeat: Rate,
     /// Joins and knocks; per user.
     pub join: Rate,
     /// Joins and knocks; per room.
@@ -46,10 +50,14 @@ pub struct RateLimits {
     pub login_token: Rate,
     /// Logins; per client address.
     pub login: Rate,
-    /// Checks of a password, right or wrong; per account.
+    /// Logins with a password, right or wrong; per account and client address.
     pub login_of_account: Rate,
-    /// Checks of a wrong password; per account.
+    /// Logins with a wrong password; per account and client address.
     pub failed_login_of_account: Rate,
+    /// Logins with a wrong password; per account, from all addresses together.
+    pub failed_login_of_account_anywhere: Rate,
+    /// Checks of a wrong password of somebody who is logged in; per device.
+    pub failed_password_of_device: Rate,
     /// Requests to register, of which an account takes two or more; per client address.
     pub register: Rate,
 }
@@ -57,13 +65,15 @@ pub struct RateLimits {
 impl RateLimits {
     /// Every rate by its key.
     #[must_use]
-    pub fn rates(&self) -> [(&'static str, Rate); 16] {
+    pub fn rates(&self) -> [(&'static str, Rate); 20] {
         [
             ("open", self.open),
             ("read", self.read),
             ("write", self.write),
+            ("ephemeral", self.ephemeral),
             ("send", self.send),
             ("send_in_room", self.send_in_room),
+            ("repeat", self.repeat),
             ("join", self.join),
             ("join_in_room", self.join_in_room),
             ("invite", self.invite),
@@ -74,6 +84,11 @@ impl RateLimits {
             ("login", self.login),
             ("login_of_account", self.login_of_account),
             ("failed_login_of_account", self.failed_login_of_account),
+            (
+                "failed_login_of_account_anywhere",
+                self.failed_login_of_account_anywhere,
+            ),
+            ("failed_password_of_device", self.failed_password_of_device),
             ("register", self.register),
         ]
     }
@@ -87,8 +102,10 @@ impl RateLimits {
             open: rate,
             read: rate,
             write: rate,
+            ephemeral: rate,
             send: rate,
             send_in_room: rate,
+            repeat: rate,
             join: rate,
             join_in_room: rate,
             invite: rate,
@@ -99,6 +116,8 @@ impl RateLimits {
             login: rate,
             login_of_account: rate,
             failed_login_of_account: rate,
+            failed_login_of_account_anywhere: rate,
+            failed_password_of_device: rate,
             register: rate,
         }
     }
@@ -116,8 +135,10 @@ impl Default for RateLimits {
             open: rate(200, 20.0),
             read: rate(200, 20.0),
             write: rate(100, 10.0),
+            ephemeral: rate(200, 20.0),
             send: rate(100, 10.0),
             send_in_room: rate(1_000, 100.0),
+            repeat: rate(200, 20.0),
             join: rate(50, 1.0),
             join_in_room: rate(500, 50.0),
             invite: rate(50, 0.5),
@@ -128,6 +149,8 @@ impl Default for RateLimits {
             login: rate(50, 1.0),
             login_of_account: rate(30, 0.5),
             failed_login_of_account: rate(10, 0.1),
+            failed_login_of_account_anywhere: rate(1_000, 0.5),
+            failed_password_of_device: rate(10, 0.1),
             register: rate(30, 0.5),
         }
     }

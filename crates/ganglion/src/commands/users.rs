@@ -33,7 +33,8 @@ pub(crate) enum Command {
     Lock(One),
     /// Unlocks an account
     Unlock(One),
-    /// Suspends an account: it may read, but do nothing that others would see
+    /// Suspends an account: it may read, leave and redact its own events; of what others see
+    /// only receipts and being online are its
     Suspend(One),
     /// Ends a suspension
     Unsuspend(One),

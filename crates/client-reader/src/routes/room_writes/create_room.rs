@@ -17,6 +17,7 @@ use self::content::{
     preset_state, topic_content,
 };
 use crate::caller::Caller;
+use crate::limits::by_membership;
 use crate::state::AppState;
 
 /// Invites in one request; each is an event of the room's first batch.
@@ -34,6 +35,9 @@ pub(crate) async fn post(
     let version = room_version(&app, &request)?;
     let preset = preset(&request)?;
     let alias = alias(&app, &request)?;
+    let events = first_events(&app, &caller, &request, &preset, version).await?;
+    let members = events.iter().filter(|e| e.r#type == "m.room.member");
+    by_membership(&app, &caller, None, members.map(|e| e.content.as_ref()))?;
     let built = app
         .commands
         .build_create(BuildCreateRequest {
@@ -51,7 +55,7 @@ pub(crate) async fn post(
         room_version: version.as_str().to_owned(),
         create_pdu: built.pdu,
         creator_member: to_bytes(&member_content(&app, &caller, &caller.user_id).await?)?,
-        events: first_events(&app, &caller, &request, &preset, version).await?,
+        events,
         alias: alias.map(|alias| alias.to_string()),
         public: request.visibility == Visibility::Public,
     };

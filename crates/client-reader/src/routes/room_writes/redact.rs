@@ -23,6 +23,9 @@ pub(crate) async fn put(
     if !is_storable_key(&txn_id) {
         return Err(MatrixError::invalid_param("the transaction id is too long").into());
     }
+    if let Some(event_id) = caller.done {
+        return Ok(RumaBody(Response::new(event_id)));
+    }
     let (room, target) = (request.room_id.as_str(), request.event_id.as_str());
     let id = redaction_id(&caller, room, target, &txn_id);
     let command = Redact {

@@ -26,6 +26,9 @@ pub(crate) async fn put(
             MatrixError::invalid_param("the event type or transaction id is too long").into(),
         );
     }
+    if let Some(event_id) = caller.done {
+        return Ok(RumaBody(Response::new(event_id)));
+    }
     let content = request.body.json().get();
     let id = sending_id(&caller, request.room_id.as_str(), &event_type, &txn_id);
     let command = if event_type == "m.room.redaction" {

@@ -12,6 +12,7 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomAliasId, RoomId};
 
 use super::canonical;
 use crate::caller::Caller;
+use crate::limits::by_membership;
 use crate::state::AppState;
 
 /// Sets a piece of the room's state. The same content again finds the event that is there.
@@ -32,11 +33,15 @@ pub(crate) async fn put(
         "m.room.member" => check_member(&app, &request.state_key, &content)?,
         _ => {}
     }
+    let content = canonical(&content)?;
+    if event_type == "m.room.member" {
+        by_membership(&app, &caller, Some(&request.room_id), [content.as_ref()])?;
+    }
     let command = SendEvent {
         sender: caller.user_id.to_string(),
         r#type: event_type,
         state_key: Some(request.state_key),
-        content: canonical(&content)?,
+        content,
         device_id: None,
         txn_id: None,
     };

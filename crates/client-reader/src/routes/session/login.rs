@@ -1,10 +1,11 @@
 //! `POST /_matrix/client/v3/login`
 
+use axum::Extension;
 use axum::extract::State;
 use ganglion_accounts::storage_error;
 use ganglion_accounts::uia::Identifier;
 use ganglion_accounts::usernames::login_user_id;
-use ganglion_http_kit::{ApiError, JsonBytes, RawRequest};
+use ganglion_http_kit::{ApiError, ClientAddress, JsonBytes, RawRequest};
 use ganglion_model::{CommandId, LoginToken, MatrixError};
 use ganglion_proto::persister::Login;
 use ganglion_proto::persister::user_command::Command;
@@ -34,12 +35,14 @@ struct Body {
 /// Logs in with a password or a login token. A device that exists already loses its earlier tokens.
 pub(crate) async fn post(
     State(app): State<AppState>,
+    address: Option<Extension<ClientAddress>>,
     request: RawRequest,
 ) -> Result<JsonBytes, ApiError> {
     let body: Body = serde_json::from_slice(&request.body)
         .map_err(|error| MatrixError::bad_json(error.to_string()))?;
+    let address = address.map(|Extension(address)| address);
     let (user_id, login_token) = match body.r#type.as_str() {
-        "m.login.password" => (authenticate(&app, &body).await?, None),
+        "m.login.password" => (authenticate(&app, &body, address).await?, None),
         "m.login.token" if app.config.accounts.login_tokens => {
             let (user_id, hash) = holder(&app, &body).await?;
             (user_id, Some(hash.to_vec().into()))
@@ -83,14 +86,18 @@ async fn holder(app: &AppState, body: &Body) -> Result<(OwnedUserId, [u8; 32]), 
 }
 
 /// The user whose password this is. Where there is no such user it takes as long.
-async fn authenticate(app: &AppState, body: &Body) -> Result<OwnedUserId, MatrixError> {
+async fn authenticate(
+    app: &AppState,
+    body: &Body,
+    address: Option<ClientAddress>,
+) -> Result<OwnedUserId, MatrixError> {
     let name = user_name(body.identifier.as_ref(), body.user.as_ref())?;
     let name = name.ok_or_else(wrong)?;
     let password = body.password.clone().ok_or_else(|| missing("password"))?;
     let user_id = login_user_id(name, &app.server_name);
     // Counted for names without an account, too: the answer must not tell which there are.
     let check = match &user_id {
-        Some(user_id) => Some(PasswordCheck::begin(app, user_id)?),
+        Some(user_id) => Some(PasswordCheck::of_login(app, user_id, address)?),
         None => None,
     };
     let account = match &user_id {
