@@ -172,7 +172,7 @@ impl<K: Kept> Followed<K> {
 }
 
 impl<K: Kept> Held<K> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State<K>> {
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
