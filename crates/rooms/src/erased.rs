@@ -30,6 +30,26 @@ pub(crate) fn may_be_erased(event: &RoomEvent, changes: &[MembershipRecord]) -> 
     first_join(changes).is_none_or(|join| pos < join.pos)
 }
 
+/// The senders of such events of whom no other event shows that they were not erased when the user came:
+/// a profile that is changed needs no look at the account because of the one before. A leave shows
+/// nothing: it is made for who is erased, too.
+fn maybe_erased<'e>(
+    changes: &[MembershipRecord],
+    events: impl Iterator<Item = &'e RoomEvent>,
+) -> Vec<&'e str> {
+    let (mut senders, mut active) = (HashSet::new(), HashSet::new());
+    for event in events {
+        if may_be_erased(event, changes) {
+            senders.insert(event.sender.as_str());
+        }
+        let came = first_join(changes).map(|join| join.pos);
+        if event.membership != Some(Membership::Leave) && came.is_some() && event.pos >= came {
+            active.insert(event.sender.as_str());
+        }
+    }
+    senders.difference(&active).copied().collect()
+}
+
 /// The content as a redaction would leave it.
 pub(crate) fn redacted_content(event: &RoomEvent, version: RoomVersion) -> Vec<u8> {
     let left = redact(&event.event_type, &event.content, b"{}", version);
@@ -38,7 +58,7 @@ pub(crate) fn redacted_content(event: &RoomEvent, version: RoomVersion) -> Vec<u
 
 impl Rooms {
     /// Of the senders of such events, those who had been erased when the user came. Nothing is read
-    /// where there is no such event.
+    /// where the events alone show that there is none.
     ///
     /// # Errors
     /// As [`View::snapshot`].
@@ -49,14 +69,10 @@ impl Rooms {
         changes: &[MembershipRecord],
         events: impl Iterator<Item = &'e RoomEvent>,
     ) -> Result<HashSet<String>, StorageError> {
-        let senders: HashSet<&str> = events
-            .filter(|event| may_be_erased(event, changes))
-            .map(|event| event.sender.as_str())
-            .collect();
+        let senders = maybe_erased(changes, events);
         if senders.is_empty() {
             return Ok(HashSet::new());
         }
-        let senders: Vec<&str> = senders.into_iter().collect();
         let erased = accounts::erased(view.snapshot().await?, &senders).await?;
         let joined_at = match first_join(changes) {
             Some(join) if !erased.is_empty() => {
@@ -72,3 +88,6 @@ impl Rooms {
         Ok(gone.map(|(user, _)| user).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;
