@@ -177,6 +177,7 @@ fn fitting(template: &str, user: &str, room: &str, event: &str, bad: Option<&str
         "{room_alias}" => enc("#some:localhost"),
         "{receipt_type}" => "m.read".to_owned(),
         "{field}" => "displayname".to_owned(),
+        "{kind}" => "content".to_owned(),
         part if part.starts_with('{') => "x".to_owned(),
         part => part.to_owned(),
     });

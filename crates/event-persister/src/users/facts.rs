@@ -89,87 +89,43 @@ impl Facts {
         primary: &Connection,
         commands: &[&UserCommand],
     ) -> Result<(), StorageError> {
-        let mut devices = Vec::new();
-        let mut all_devices = Vec::new();
-        let mut access = Vec::new();
-        let mut refresh = Vec::new();
-        let mut login_tokens = Vec::new();
-        let mut tokens = Vec::new();
-        let mut profiles = Vec::new();
-        let mut statuses = Vec::new();
-        let mut rooms = BTreeSet::new();
-        for command in commands {
-            let Some(user) = self.users.get(&command.user_id) else {
-                continue;
-            };
-            match &command.command {
-                Some(Command::Register(register)) => tokens.extend(&register.registration_token),
-                Some(Command::Login(login)) => {
-                    devices.extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
-                    login_tokens.extend(login.login_token.as_ref().and_then(|token| hash(token)));
-                }
-                Some(Command::UpdateDevice(update)) => {
-                    devices.push((*user, update.device_id.clone()));
-                }
-                Some(Command::DeleteDevices(delete)) => {
-                    devices.extend(delete.device_ids.iter().map(|id| (*user, id.clone())));
-                }
-                Some(Command::SetPassword(set)) if set.end_other_devices => {
-                    all_devices.push(*user);
-                }
-                Some(Command::Refresh(wanted)) => refresh.extend(hash(&wanted.refresh_hash)),
-                Some(Command::UseToken(used)) => access.extend(hash(&used.token_hash)),
-                Some(Command::SetAccountData(set)) => rooms.extend(&set.room_id),
-                Some(Command::ForgetRoom(forget)) => {
-                    rooms.insert(&forget.room_id);
-                }
-                Some(Command::SetTag(set)) => {
-                    rooms.insert(&set.room_id);
-                }
-                Some(Command::FollowUpgrade(follow)) => {
-                    rooms.extend([&follow.old_room, &follow.new_room]);
-                }
-                Some(Command::SetProfileField(_)) => profiles.push(*user),
-                Some(Command::SetPresence(set)) if set.status.is_some() => statuses.push(*user),
-                _ => {}
-            }
-        }
-        if !devices.is_empty() {
-            self.devices = accounts::existing_devices(primary, &devices)
+        let named = Named::of(&self.users, commands);
+        if !named.devices.is_empty() {
+            self.devices = accounts::existing_devices(primary, &named.devices)
                 .await?
                 .into_iter()
                 .collect();
         }
-        if !all_devices.is_empty() {
-            let found = accounts::device_ids_of(primary, &all_devices).await?;
+        if !named.all_devices.is_empty() {
+            let found = accounts::device_ids_of(primary, &named.all_devices).await?;
             self.devices.extend(found);
         }
-        if !access.is_empty() {
-            self.access = accounts::access_places(primary, &access).await?;
+        if !named.access.is_empty() {
+            self.access = accounts::access_places(primary, &named.access).await?;
         }
-        if !refresh.is_empty() {
-            self.refresh = accounts::refresh_places(primary, &refresh).await?;
+        if !named.refresh.is_empty() {
+            self.refresh = accounts::refresh_places(primary, &named.refresh).await?;
         }
-        if !login_tokens.is_empty() {
-            self.login_tokens = accounts::login_tokens(primary, &login_tokens).await?;
+        if !named.login_tokens.is_empty() {
+            self.login_tokens = accounts::login_tokens(primary, &named.login_tokens).await?;
         }
-        if !tokens.is_empty() {
-            let tokens: Vec<String> = tokens.into_iter().cloned().collect();
+        if !named.tokens.is_empty() {
+            let tokens: Vec<String> = named.tokens.into_iter().cloned().collect();
             self.registration_tokens = accounts::registration_tokens(primary, &tokens).await?;
         }
-        if !profiles.is_empty() {
-            for (user, field, value) in accounts::profiles(primary, &profiles).await? {
+        if !named.profiles.is_empty() {
+            for (user, field, value) in accounts::profiles(primary, &named.profiles).await? {
                 self.profiles.entry(user).or_default().insert(field, value);
             }
         }
-        if !statuses.is_empty() {
-            let found = accounts::presence(primary, &statuses).await?;
+        if !named.statuses.is_empty() {
+            let found = accounts::presence(primary, &named.statuses).await?;
             let statuses = found.into_iter();
             self.statuses = statuses
                 .map(|record| (record.user_nid, (record.status_msg, record.status_at)))
                 .collect();
         }
-        for room in rooms {
+        for room in named.rooms {
             if let Some(row) = intern::find_room(primary, room).await? {
                 self.rooms.insert(room.clone(), row.room_nid);
             }
@@ -211,6 +167,73 @@ impl Facts {
             self.account_data = contents.collect();
         }
         Ok(())
+    }
+}
+
+/// What commands name.
+#[derive(Default)]
+struct Named<'a> {
+    devices: Vec<(UserNid, String)>,
+    all_devices: Vec<UserNid>,
+    access: Vec<[u8; 32]>,
+    refresh: Vec<[u8; 32]>,
+    login_tokens: Vec<[u8; 32]>,
+    tokens: Vec<&'a String>,
+    profiles: Vec<UserNid>,
+    statuses: Vec<UserNid>,
+    rooms: BTreeSet<&'a String>,
+}
+
+impl<'a> Named<'a> {
+    fn of(users: &HashMap<String, UserNid>, commands: &[&'a UserCommand]) -> Self {
+        let mut named = Self::default();
+        for command in commands {
+            let Some(user) = users.get(&command.user_id) else {
+                continue;
+            };
+            match &command.command {
+                Some(Command::Register(register)) => {
+                    named.tokens.extend(&register.registration_token);
+                }
+                Some(Command::Login(login)) => {
+                    named
+                        .devices
+                        .extend(login.device.iter().map(|d| (*user, d.device_id.clone())));
+                    named
+                        .login_tokens
+                        .extend(login.login_token.as_ref().and_then(|token| hash(token)));
+                }
+                Some(Command::UpdateDevice(update)) => {
+                    named.devices.push((*user, update.device_id.clone()));
+                }
+                Some(Command::DeleteDevices(delete)) => {
+                    named
+                        .devices
+                        .extend(delete.device_ids.iter().map(|id| (*user, id.clone())));
+                }
+                Some(Command::SetPassword(set)) if set.end_other_devices => {
+                    named.all_devices.push(*user);
+                }
+                Some(Command::Refresh(wanted)) => named.refresh.extend(hash(&wanted.refresh_hash)),
+                Some(Command::UseToken(used)) => named.access.extend(hash(&used.token_hash)),
+                Some(Command::SetAccountData(set)) => named.rooms.extend(&set.room_id),
+                Some(Command::ForgetRoom(forget)) => {
+                    named.rooms.insert(&forget.room_id);
+                }
+                Some(Command::SetTag(set)) => {
+                    named.rooms.insert(&set.room_id);
+                }
+                Some(Command::FollowUpgrade(follow)) => {
+                    named.rooms.extend([&follow.old_room, &follow.new_room]);
+                }
+                Some(Command::SetProfileField(_)) => named.profiles.push(*user),
+                Some(Command::SetPresence(set)) if set.status.is_some() => {
+                    named.statuses.push(*user);
+                }
+                _ => {}
+            }
+        }
+        named
     }
 }
 
