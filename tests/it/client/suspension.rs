@@ -11,6 +11,23 @@ fn refused(reply: &Reply) {
     reply.fails(403, "M_USER_SUSPENDED");
 }
 
+/// No typing and no status; but to read is to move receipts.
+async fn shows_nothing(alice: &User, room: &str, event: &str) {
+    let path = format!("/rooms/{}/typing/{}", enc(room), enc(&alice.id));
+    refused(
+        &alice
+            .put(&path, json!({"typing": true, "timeout": 1000}))
+            .await,
+    );
+    let path = format!("/presence/{}/status", enc(&alice.id));
+    let status = json!({"presence": "online", "status_msg": "still here"});
+    refused(&alice.put(&path, status).await);
+    for kind in ["m.read", "m.read.private"] {
+        let path = format!("/rooms/{}/receipt/{kind}/{}", enc(room), enc(event));
+        alice.post(&path, json!({})).await.ok();
+    }
+}
+
 #[tokio::test]
 async fn a_suspended_account_reads_and_leaves() {
     let cluster = shared().await;
@@ -55,20 +72,7 @@ async fn a_suspended_account_reads_and_leaves() {
         let path = format!("/rooms/{}/state/m.room.power_levels", enc(&own_room));
         refused(&alice.put(&path, levels.clone()).await);
         refused(&alice.post("/createRoom", json!({})).await);
-        let path = format!("/rooms/{}/typing/{}", enc(&room), enc(&alice.id));
-        refused(
-            &alice
-                .put(&path, json!({"typing": true, "timeout": 1000}))
-                .await,
-        );
-        let path = format!("/presence/{}/status", enc(&alice.id));
-        let status = json!({"presence": "online", "status_msg": "still here"});
-        refused(&alice.put(&path, status).await);
-        // To read is to move receipts.
-        for kind in ["m.read", "m.read.private"] {
-            let path = format!("/rooms/{}/receipt/{kind}/{}", enc(&room), enc(&others));
-            alice.post(&path, json!({})).await.ok();
-        }
+        shows_nothing(&alice, &room, &others).await;
         // Own events, and no others, whatever one's power.
         let path = format!("/rooms/{}/redact/{}/t", enc(&room), enc(&others));
         refused(&alice.put(&path, json!({})).await);
