@@ -38,6 +38,9 @@ pub(super) struct Following {
     tail: Tail,
     /// Rooms in which somebody's presence has changed since the last waking.
     changed: Rooms,
+    /// Held from when it is said whose rooms are read until they are: an older read must not be taken
+    /// for a newer one.
+    loading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Following {
@@ -47,6 +50,7 @@ impl Following {
             db,
             tail,
             changed: Rooms::default(),
+            loading: Arc::default(),
         }
     }
 
@@ -83,8 +87,11 @@ impl Following {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(RELOAD_EVERY) => {}
                 }
+                let loading = following.loading.lock().await;
                 let users = following.inner.people().load_stale(LOADED_AT_ONCE);
-                if !users.is_empty() && !following.load(&users).await {
+                let is_done = users.is_empty() || following.load(&users).await;
+                drop(loading);
+                if !is_done {
                     tokio::time::sleep(LOAD_TIME).await;
                 }
             }
@@ -165,6 +172,7 @@ impl Soft for Following {
             .iter()
             .filter_map(|entry| soft::Presence::decode(entry.payload.clone()).ok())
             .collect();
+        let _loading = self.loading.lock().await;
         let heard_of = decoded.iter();
         let heard_of = heard_of.map(|entry| (UserNid(entry.user_nid), entry.user_id.as_str()));
         let mut users = self.inner.people().load(heard_of);
