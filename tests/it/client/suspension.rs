@@ -1,7 +1,7 @@
 //! Client-server API, "Account suspension".
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::locking::{administrator, set};
 use crate::sandbox::shared;
@@ -26,6 +26,15 @@ async fn shows_nothing(alice: &User, room: &str, event: &str) {
         let path = format!("/rooms/{}/receipt/{kind}/{}", enc(room), enc(event));
         alice.post(&path, json!({})).await.ok();
     }
+}
+
+async fn changes_nothing(alice: &User, own_room: &str, levels: &Value) {
+    let path = format!("/profile/{}/displayname", enc(&alice.id));
+    refused(&alice.put(&path, json!({"displayname": "A"})).await);
+    refused(&alice.call(Method::DELETE, &path, None).await);
+    let path = format!("/rooms/{}/state/m.room.power_levels", enc(own_room));
+    refused(&alice.put(&path, levels.clone()).await);
+    refused(&alice.post("/createRoom", json!({})).await);
 }
 
 #[tokio::test]
@@ -66,12 +75,7 @@ async fn a_suspended_account_reads_and_leaves() {
             let path = format!("/rooms/{}/{act}", enc(&own_room));
             refused(&alice.post(&path, invite.clone()).await);
         }
-        let path = format!("/profile/{}/displayname", enc(&alice.id));
-        refused(&alice.put(&path, json!({"displayname": "A"})).await);
-        refused(&alice.call(Method::DELETE, &path, None).await);
-        let path = format!("/rooms/{}/state/m.room.power_levels", enc(&own_room));
-        refused(&alice.put(&path, levels.clone()).await);
-        refused(&alice.post("/createRoom", json!({})).await);
+        changes_nothing(&alice, &own_room, &levels).await;
         shows_nothing(&alice, &room, &others).await;
         // Own events, and no others, whatever one's power.
         let path = format!("/rooms/{}/redact/{}/t", enc(&room), enc(&others));
@@ -102,6 +106,10 @@ async fn a_suspended_account_reads_and_leaves() {
     set(&admin, "suspend", "suspended", &alice.id, true)
         .await
         .ok();
+    deactivate(&alice).await;
+}
+
+async fn deactivate(alice: &User) {
     let auth = json!({
         "type": "m.login.password", "password": PASSWORD,
         "identifier": {"type": "m.id.user", "user": alice.id},
