@@ -227,6 +227,7 @@ async fn whatever_the_specification_limits_is_limited() {
             "open",
             "read",
             "write",
+            "ephemeral",
             "send",
             "join",
             "invite",
