@@ -166,12 +166,19 @@ impl Consumers {
             None => batch::head(&self.db.primary().await?, shard).await?,
         };
         *at = Some(after);
+        // Before the snapshot: what changes from here on is looked at again with the next page.
+        judge.begin();
         let mut view = View::new(&self.db, None);
         let snapshot = view.snapshot().await?;
-        let head = snapshot.heads().await?.get(read);
+        let heads = snapshot.heads().await?;
+        let head = heads.get(read);
         let up_to = head.min(after + PAGE);
         if up_to <= after {
             return Ok(true);
+        }
+        // An event that follows a change of rules is judged by the new ones.
+        if !self.follower.reached_all(&heads, LOOK_EVERY).await {
+            return Ok(false);
         }
         let range = Range { after, up_to };
         let mut exceptions = Vec::new();

@@ -64,7 +64,6 @@ impl Judge {
             &entry.room_version,
         )?;
         let event = RoomEvent::from_log(entry, pos);
-        self.forget_if_newcomers();
         self.note_membership(&room, &event);
         let named = self.named(view, &room, &event).await?;
         let nids = self.joined_with_rules(view, &room).await?;
@@ -72,7 +71,10 @@ impl Judge {
         asked.extend(named.iter().map(|(nid, _)| *nid));
         asked.sort_unstable();
         asked.dedup();
-        let listeners = self.rules.of(view.snapshot().await?, &asked).await?;
+        let listeners = self
+            .rules
+            .of(view.snapshot().await?, &asked, self.newcomers)
+            .await?;
         if let Some(known) = self.with_rules.get_mut(&room.nid) {
             // Who has joined without any; a first rule makes the lists be read again.
             known.retain(|nid| listeners.iter().any(|listener| listener.nid == *nid));
@@ -181,7 +183,8 @@ impl Judge {
         Ok(found)
     }
 
-    fn forget_if_newcomers(&mut self) {
+    /// A snapshot is about to be opened, with which events are judged from now on.
+    pub(crate) fn begin(&mut self) {
         let newcomers = self.rules.newcomers();
         if newcomers != self.newcomers {
             self.newcomers = newcomers;

@@ -49,7 +49,8 @@ impl Rules {
         self.0.newcomers.load(Ordering::Acquire)
     }
 
-    /// Those of some users who have rules of their own.
+    /// Those of some users who have rules of their own. `before` is what [`Self::newcomers`] was before
+    /// the connection's snapshot was opened.
     ///
     /// # Errors
     /// If what is not remembered cannot be read.
@@ -57,6 +58,7 @@ impl Rules {
         &self,
         connection: &Connection,
         users: &[UserNid],
+        before: u64,
     ) -> Result<Vec<Arc<Listener>>, StorageError> {
         let known = &self.0.listeners;
         let mut found = Vec::new();
@@ -70,7 +72,6 @@ impl Rules {
         if missing.is_empty() {
             return Ok(found);
         }
-        let before = self.newcomers();
         let mut read = Vec::new();
         for (nid, user_id, stored) in accounts::own_push_rules(connection, &missing).await? {
             let user_id = UserId::parse(&user_id)
@@ -82,7 +83,7 @@ impl Rules {
                 rules,
             }));
         }
-        // What changed meanwhile is not to be remembered as it was.
+        // What changed since is not to be remembered as it was.
         if self.newcomers() == before {
             for user in missing {
                 let listener = read.iter().find(|listener| listener.nid == user).cloned();
