@@ -1,6 +1,6 @@
 -- Locked and suspended accounts, login tokens, reports.
 
--- `locked`: no request is served but a logout; `suspended`: none that others would see. Both can be
+-- `locked`: no request is served but a logout; `suspended`: none that others would see, but for receipts. Both can be
 -- undone. An administrator is an account of kind 1.
 ALTER TABLE accounts
     ADD COLUMN locked boolean NOT NULL DEFAULT false,

@@ -74,64 +74,49 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// A refresh token as the client holds it: `gsr_<random>`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RefreshToken(String);
+/// A token that is nothing but random.
+macro_rules! random_token {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
 
-impl RefreshToken {
-    /// A new token with 192 random bits.
-    #[must_use]
-    pub fn generate() -> Self {
-        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        Self(format!("gsr_{random}"))
-    }
+        impl $name {
+            /// A new token with 192 random bits.
+            #[must_use]
+            pub fn generate() -> Self {
+                let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+                Self(format!(concat!($prefix, "_{}"), random))
+            }
 
-    /// What the database holds instead of the token.
-    #[must_use]
-    pub fn hash_of(token: &str) -> [u8; 32] {
-        Sha256::digest(token.as_bytes()).into()
-    }
+            /// What the database holds instead of the token.
+            #[must_use]
+            pub fn hash_of(token: &str) -> [u8; 32] {
+                Sha256::digest(token.as_bytes()).into()
+            }
 
-    /// To hand to the client; never to a log.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
+            /// To hand to the client; never to a log.
+            #[must_use]
+            pub fn reveal(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    };
 }
 
-impl std::fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RefreshToken(…)")
-    }
-}
-
-/// A login token as the client holds it: `glt_<random>`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct LoginToken(String);
-
-impl LoginToken {
-    /// A new token with 192 random bits.
-    #[must_use]
-    pub fn generate() -> Self {
-        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        Self(format!("glt_{random}"))
-    }
-
-    /// What the database holds instead of the token.
-    #[must_use]
-    pub fn hash_of(token: &str) -> [u8; 32] {
-        Sha256::digest(token.as_bytes()).into()
-    }
-
-    /// To hand to the client; never to a log.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for LoginToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LoginToken(…)")
-    }
-}
+random_token!(
+    /// A refresh token as the client holds it: `gsr_<random>`.
+    RefreshToken,
+    "gsr"
+);
+random_token!(
+    /// A login token as the client holds it: `glt_<random>`.
+    LoginToken,
+    "glt"
+);

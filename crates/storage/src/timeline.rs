@@ -225,18 +225,11 @@ pub async fn earliest(
 /// As [`Connection::query`].
 pub async fn after_time(
     connection: &Connection,
-    (shard, room): (Shard, RoomNid),
-    (ts, pos): (i64, Position),
+    room: (Shard, RoomNid),
+    place: (i64, Position),
     limit: i64,
 ) -> Result<Vec<EventRecord>, StorageError> {
-    let params = [
-        (&shard.number() as _, Type::INT2),
-        (&room.0 as _, Type::INT8),
-        (&ts as _, Type::INT8),
-        (&pos as _, Type::INT8),
-        (&limit as _, Type::INT8),
-    ];
-    decode_events(&connection.query(AFTER_TIME, &params).await?)
+    by_time(connection, AFTER_TIME, room, place, limit).await
 }
 
 /// The last events of a room before a time and, at that time, before a position; at most `limit`,
@@ -246,6 +239,16 @@ pub async fn after_time(
 /// As [`Connection::query`].
 pub async fn before_time(
     connection: &Connection,
+    room: (Shard, RoomNid),
+    place: (i64, Position),
+    limit: i64,
+) -> Result<Vec<EventRecord>, StorageError> {
+    by_time(connection, BEFORE_TIME, room, place, limit).await
+}
+
+async fn by_time(
+    connection: &Connection,
+    statement: &str,
     (shard, room): (Shard, RoomNid),
     (ts, pos): (i64, Position),
     limit: i64,
@@ -257,7 +260,7 @@ pub async fn before_time(
         (&pos as _, Type::INT8),
         (&limit as _, Type::INT8),
     ];
-    decode_events(&connection.query(BEFORE_TIME, &params).await?)
+    decode_events(&connection.query(statement, &params).await?)
 }
 
 /// An event of a room by its id.
